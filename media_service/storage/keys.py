@@ -1,0 +1,47 @@
+"""The only place where object keys are spelled. Core room.
+
+Keys are made of our own ids and digests alone: no name, type or other string of a user reaches a key.
+"""
+
+import re
+from uuid import UUID
+
+from media_service.exceptions import ErrorKind, MediaServiceError
+
+ORIGINALS = "originals/"
+RENDITIONS = "renditions/"
+
+_KEY = re.compile(r"(?:originals|renditions|health)(?:/[a-z0-9-]{1,64}){1,4}")
+
+
+def original_key(file_id: UUID) -> str:
+    """The one object that holds the bytes a user sent."""
+    return f"{ORIGINALS}{file_id}"
+
+
+def rendition_key(file_id: UUID, *, recipe: str, sha256: str) -> str:
+    """A rendition's object: recipe digest, then digest of its bytes.
+
+    A late worker that was fenced out can so never change an object that a row already describes.
+    """
+    return f"{renditions_prefix(file_id)}{recipe}/{sha256[:16]}"
+
+
+def renditions_prefix(file_id: UUID) -> str:
+    """All renditions of a file live under this prefix."""
+    return f"{RENDITIONS}{file_id}/"
+
+
+def owner_of(key: str) -> UUID:
+    """The file that an object belongs to. Raises ValueError for a key that is not ours."""
+    return UUID(key.split("/")[1])
+
+
+def checked_key(key: str) -> str:
+    """The key, if it has the grammar of a key; a storage calls this before a key becomes a path.
+
+    Raises MediaServiceError: a wrong key is a defect of ours, and it must not become a path.
+    """
+    if not _KEY.fullmatch(key):
+        raise MediaServiceError(ErrorKind.INVALID, "bad-object-key", "This is not an object key of the service.")
+    return key
