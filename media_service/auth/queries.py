@@ -1,0 +1,45 @@
+"""Every statement about users and keys, once. Core room: builds statements, runs none."""
+
+from datetime import datetime
+
+from sqlalchemy import Delete, Select, delete, or_, select
+
+from media_service.auth.models import ApiKey, KeyOrigin, Role, SigningKey, User
+
+
+def key_by_digest(key_sha256: str, *, at: datetime) -> Select[tuple[ApiKey, Role]]:
+    """A usable key and its owner's role, by the digest of the whole key."""
+    return (
+        select(ApiKey, User.role)
+        .join(User, User.id == ApiKey.owner_id)
+        .where(
+            ApiKey.key_sha256 == key_sha256,
+            ApiKey.revoked_at.is_(None),
+            or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > at),
+        )
+    )
+
+
+def any_key() -> Select[tuple[ApiKey]]:
+    return select(ApiKey).limit(1)
+
+
+def first_admin() -> Select[tuple[User]]:
+    return select(User).where(User.role == Role.ADMIN).order_by(User.id).limit(1)
+
+
+def keys_of_origin(origin: KeyOrigin) -> Select[tuple[ApiKey]]:
+    return select(ApiKey).where(ApiKey.origin == origin)
+
+
+def delete_other_keys_of_origin(origin: KeyOrigin, *, keep_sha256: str) -> Delete:
+    return (
+        delete(ApiKey)
+        .where(ApiKey.origin == origin, ApiKey.key_sha256 != keep_sha256)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def signing_keys() -> Select[tuple[SigningKey]]:
+    """All signing keys, the one that signs first."""
+    return select(SigningKey).order_by(SigningKey.created_at.desc(), SigningKey.kid)

@@ -1,0 +1,152 @@
+"""Where PostgreSQL and SQLite differ, in one place. Core room: configures engines, runs nothing itself.
+
+One URL serves both sides: `postgresql+psycopg://` is one driver with a blocking and an async face,
+`sqlite:///` becomes `aiosqlite` in the API and `pysqlite` in the workers.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import URL, BigInteger, Connection, Engine, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.sql.functions import FunctionElement
+
+from media_service.exceptions import ErrorKind, MediaServiceError
+
+WRITE_OPTION = "media_write"
+"""Execution option of an engine whose transactions will write; read by the `begin` hook for SQLite."""
+
+CONNECT_TIMEOUT_SECONDS = 3
+STATEMENT_TIMEOUT = timedelta(seconds=5)
+"""Longer than any statement of ours takes; a hung database answers 503 instead of holding requests."""
+POOL_TIMEOUT_SECONDS = 3
+SQLITE_BUSY_TIMEOUT = timedelta(seconds=5)
+
+
+def sync_url(url: str) -> URL:
+    """The URL for blocking use. Raises ArgumentError for something that is no database URL."""
+    return _with_driver(make_url(url), sqlite="pysqlite")
+
+
+def async_url(url: str) -> URL:
+    """The URL for use from the event loop."""
+    return _with_driver(make_url(url), sqlite="aiosqlite")
+
+
+def _with_driver(url: URL, *, sqlite: str) -> URL:
+    backend = url.get_backend_name()
+    if backend in {"postgresql", "postgres"}:
+        return url.set(drivername="postgresql+psycopg")
+    return url.set(drivername=f"{backend}+{sqlite}") if backend == "sqlite" else url
+
+
+def engine_options(url: URL, *, pool_size: int) -> dict[str, Any]:
+    """Keyword arguments for `create_engine` and `create_async_engine`."""
+    if url.get_backend_name() == "sqlite":
+        return {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": POOL_TIMEOUT_SECONDS * 2}
+    milliseconds = int(STATEMENT_TIMEOUT.total_seconds() * 1000)
+    return {
+        "pool_size": pool_size,
+        "max_overflow": 0,
+        "pool_timeout": POOL_TIMEOUT_SECONDS,
+        "pool_recycle": 1800,
+        "pool_pre_ping": True,
+        "pool_use_lifo": True,
+        "connect_args": {
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            "options": f"-c statement_timeout={milliseconds} -c lock_timeout=3000 "
+            "-c idle_in_transaction_session_timeout=10000 -c timezone=UTC",
+        },
+    }
+
+
+def configure_engine(engine: Engine) -> None:
+    """Teach an engine what its database needs; call once, before the first connection."""
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    # The driver's own BEGIN comes late and is always deferred; ours (below) is explicit.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        # An acknowledged upload must survive a power cut, so each commit is synced.
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        f"busy_timeout={int(SQLITE_BUSY_TIMEOUT.total_seconds() * 1000)}",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A deferred transaction that later writes can fail with SQLITE_BUSY at once, without waiting for
+    # the busy timeout; one that takes the write lock first waits its turn.
+    writes = connection.get_execution_options().get(WRITE_OPTION, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN DEFERRED")
+
+
+@contextmanager
+def translated_database_errors() -> Iterator[None]:
+    """Turn "the database is away" into our own error; a constraint violation is the caller's to judge."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+        raise MediaServiceError(
+            ErrorKind.UNAVAILABLE, "database-unavailable", "The database does not answer; try again later."
+        ) from error
+
+
+class now_ms(FunctionElement[int]):  # noqa: N801 - spelled like the SQL function that it is
+    """Milliseconds since 1970 by the database's clock: the only clock that leases may compare."""
+
+    type = BigInteger()
+    inherit_cache = True
+    name = "now_ms"
+
+
+@compiles(now_ms, "postgresql")
+def _now_ms_postgresql(element: now_ms, compiler: SQLCompiler, **_: Any) -> str:  # noqa: ARG001 - the compiler's signature
+    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
+
+
+@compiles(now_ms, "sqlite")
+def _now_ms_sqlite(element: now_ms, compiler: SQLCompiler, **_: Any) -> str:  # noqa: ARG001 - the compiler's signature
+    # unixepoch('subsec') needs SQLite 3.42; 2440587.5 is the Julian day of 1970-01-01.
+    return "CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER)"
+
+
+class json_array_has(FunctionElement[bool]):  # noqa: N801 - spelled like an SQL function
+    """`json_array_has(column, text)`: whether a JSON array of strings contains the string."""
+
+    inherit_cache = True
+    name = "json_array_has"
+
+    def __init__(self, array: ColumnElement[Any], item: ColumnElement[str]) -> None:
+        super().__init__(array, item)
+
+
+@compiles(json_array_has, "postgresql")
+def _json_array_has_postgresql(element: json_array_has, compiler: SQLCompiler, **kw: Any) -> str:
+    array, item = element.clauses
+    return f"{compiler.process(array, **kw)} @> jsonb_build_array(CAST({compiler.process(item, **kw)} AS TEXT))"
+
+
+@compiles(json_array_has, "sqlite")
+def _json_array_has_sqlite(element: json_array_has, compiler: SQLCompiler, **kw: Any) -> str:
+    array, item = element.clauses
+    return (
+        f"EXISTS (SELECT 1 FROM json_each({compiler.process(array, **kw)}) "
+        f"WHERE json_each.value = {compiler.process(item, **kw)})"
+    )

@@ -1,0 +1,126 @@
+"""Every statement about files and renditions, once. Core room: builds statements, runs none."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Delete, Select, delete, literal, select, update
+from sqlalchemy.orm import selectinload
+from sqlalchemy.sql.dml import ReturningUpdate
+
+from media_service.dialects import json_array_has
+from media_service.files.lifecycle import FileKind, FileStatus, Visibility
+from media_service.files.models import File, Rendition
+
+
+@dataclass(frozen=True, slots=True)
+class FileFilter:
+    """What a list shall contain; None leaves a question open."""
+
+    owner_id: UUID | None = None
+    status: FileStatus | None = None
+    kind: FileKind | None = None
+    visibility: Visibility | None = None
+    tag: str | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        columns = {
+            File.owner_id: self.owner_id,
+            File.status: self.status,
+            File.kind: self.kind,
+            File.visibility: self.visibility,
+        }
+        found: list[ColumnElement[bool]] = [column == value for column, value in columns.items() if value is not None]
+        if self.tag is not None:
+            found.append(json_array_has(File.tags.expression, literal(self.tag)))
+        return found
+
+
+def file_by_id(file_id: UUID) -> Select[tuple[File]]:
+    """A file with its renditions."""
+    return select(File).where(File.id == file_id).options(selectinload(File.renditions))
+
+
+def bare_file_by_id(file_id: UUID) -> Select[tuple[File]]:
+    """A file alone, for a download or a change."""
+    return select(File).where(File.id == file_id)
+
+
+def list_files(
+    wanted: FileFilter, *, after: UUID | None, newest_first: bool, limit: int
+) -> Select[tuple[File]]:
+    """One keyset page in order of creation; `after` is the last id of the page before."""
+    statement = select(File).where(*wanted.conditions()).options(selectinload(File.renditions)).limit(limit)
+    if newest_first:
+        statement = statement.order_by(File.id.desc())
+        return statement if after is None else statement.where(File.id < after)
+    statement = statement.order_by(File.id)
+    return statement if after is None else statement.where(File.id > after)
+
+
+def rendition_by_name(file_id: UUID, name: str) -> Select[tuple[Rendition]]:
+    return select(Rendition).where(Rendition.file_id == file_id, Rendition.name == name)
+
+
+def renditions_of(file_id: UUID) -> Select[tuple[Rendition]]:
+    return select(Rendition).where(Rendition.file_id == file_id).order_by(Rendition.width_px)
+
+
+def delete_renditions(file_id: UUID, names: list[str]) -> Delete:
+    return (
+        delete(Rendition)
+        .where(Rendition.file_id == file_id, Rendition.name.in_(names))
+        .execution_options(synchronize_session=False)
+    )
+
+
+def change_file(
+    file_id: UUID, *, version: int, at: datetime, changes: dict[str, Any]
+) -> ReturningUpdate[tuple[int]]:
+    """Change a record that still has `version` (compare-and-set); no row means that it moved on."""
+    return (
+        update(File)
+        .where(File.id == file_id, File.version == version)
+        .values(**changes, version=File.version + 1, updated_at=at)
+        .returning(File.version)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def set_status(
+    file_id: UUID,
+    *,
+    status: FileStatus,
+    at: datetime,
+    reason: tuple[str, str] | None = None,
+    described: dict[str, Any] | None = None,
+) -> ReturningUpdate[tuple[UUID]]:
+    """Set a file's state, with why (code, detail) and what processing found out; no row: it is gone."""
+    code, detail = reason or (None, None)
+    return (
+        update(File)
+        .where(File.id == file_id)
+        .values(
+            status=status,
+            status_code=code,
+            status_detail=detail,
+            version=File.version + 1,
+            updated_at=at,
+            **(described or {}),
+        )
+        .returning(File.owner_id)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def delete_file(file_id: UUID, *, version: int) -> Delete:
+    """Delete a record that still has `version`; renditions and jobs go with it."""
+    return delete(File).where(File.id == file_id, File.version == version).execution_options(
+        synchronize_session=False
+    )
+
+
+def known_file_ids(file_ids: list[UUID]) -> Select[tuple[UUID]]:
+    """Which of these files exist."""
+    return select(File.id).where(File.id.in_(file_ids))

@@ -1,0 +1,75 @@
+"""The queue of record: a job is a row before it is a message. Core room."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Float, ForeignKey, Index, String, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from media_service.jobs.lifecycle import JobStatus
+from media_service.models import Base, new_id, utc_now, value_enum
+
+
+class JobKind(StrEnum):
+    PROCESS_FILE = "process_file"
+    PURGE_FILE = "purge_file"
+    """Remove the objects of a file whose row is gone."""
+
+
+class Job(Base):
+    """One piece of work. Times that are compared are milliseconds of the database's clock."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        # The dispatcher asks per lane for what is due; finished rows are the many, so they stay out.
+        Index(
+            "ix_jobs_queued",
+            "lane",
+            "run_after_ms",
+            "id",
+            sqlite_where=text("status = 'queued'"),
+            postgresql_where=text("status = 'queued'"),
+        ),
+        Index(
+            "ix_jobs_running",
+            "lease_until_ms",
+            sqlite_where=text("status = 'running'"),
+            postgresql_where=text("status = 'running'"),
+        ),
+        Index(None, "file_id"),
+        Index(None, "owner_id", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    kind: Mapped[JobKind] = mapped_column(value_enum(JobKind))
+    lane: Mapped[str] = mapped_column(String(32))
+    owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    file_id: Mapped[UUID | None] = mapped_column(ForeignKey("files.id", ondelete="CASCADE"))
+    payload: Mapped[dict[str, Any]]
+    status: Mapped[JobStatus] = mapped_column(value_enum(JobStatus))
+    attempts: Mapped[int] = mapped_column(default=0)
+    max_attempts: Mapped[int]
+    progress: Mapped[float] = mapped_column(Float, default=0.0)
+    run_after_ms: Mapped[int] = mapped_column(BigInteger, default=0)
+    sent_at_ms: Mapped[int | None] = mapped_column(BigInteger)
+    """When a message for it was last given to the broker; null if never."""
+    lease_token: Mapped[UUID | None]
+    """Fences: only who holds the token may publish a result or renew the lease."""
+    lease_until_ms: Mapped[int | None] = mapped_column(BigInteger)
+    error_code: Mapped[str | None] = mapped_column(String(64))
+    error_detail: Mapped[str | None] = mapped_column(String(500))
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class Lease(Base):
+    """A named right that one process holds at a time, such as being the dispatcher."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    holder: Mapped[UUID]
+    until_ms: Mapped[int] = mapped_column(BigInteger)

@@ -1,0 +1,186 @@
+"""Every statement about jobs, once. Core room: builds statements, runs none."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, and_, func, insert, or_, select, update
+from sqlalchemy.sql.dml import Insert, ReturningUpdate, Update
+
+from media_service.dialects import now_ms
+from media_service.jobs.lifecycle import JobStatus
+from media_service.jobs.models import Job, Lease
+
+
+def milliseconds(duration: timedelta) -> int:
+    return int(duration.total_seconds() * 1000)
+
+
+def claim(job_id: UUID, *, token: UUID, lease: timedelta, at: datetime) -> ReturningUpdate[tuple[Job]]:
+    """Take a job, counting the attempt before the work. Gives no row if another has it or it is not due.
+
+    A compare-and-set, so a message that arrives twice does nothing twice.
+    """
+    return (
+        update(Job)
+        .where(
+            Job.id == job_id,
+            Job.attempts < Job.max_attempts,
+            Job.run_after_ms <= now_ms(),
+            or_(Job.status == JobStatus.QUEUED, _lease_ran_out()),
+        )
+        .values(
+            status=JobStatus.RUNNING,
+            attempts=Job.attempts + 1,
+            lease_token=token,
+            lease_until_ms=now_ms() + milliseconds(lease),
+            started_at=func.coalesce(Job.started_at, at),
+            error_code=None,
+            error_detail=None,
+        )
+        .returning(Job)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _lease_ran_out() -> Any:
+    return and_(Job.status == JobStatus.RUNNING, Job.lease_until_ms < now_ms())
+
+
+def renew(tokens: Sequence[UUID], *, lease: timedelta) -> ReturningUpdate[tuple[UUID | None]]:
+    """Extend the leases that are still held; returns their tokens, so the rest are known to be lost."""
+    return (
+        update(Job)
+        .where(Job.lease_token.in_(tokens), Job.status == JobStatus.RUNNING)
+        .values(lease_until_ms=now_ms() + milliseconds(lease))
+        .returning(Job.lease_token)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def finish(
+    job_id: UUID, *, token: UUID, status: JobStatus, at: datetime, error: tuple[str, str] | None = None
+) -> ReturningUpdate[tuple[UUID]]:
+    """Publish the end of a job, if `token` still holds its lease: no row means that it was fenced out."""
+    code, detail = error or (None, None)
+    return (
+        update(Job)
+        .where(Job.id == job_id, Job.lease_token == token, Job.status == JobStatus.RUNNING)
+        .values(
+            status=status,
+            lease_token=None,
+            lease_until_ms=None,
+            progress=1.0 if status is JobStatus.SUCCEEDED else Job.progress,
+            error_code=code,
+            error_detail=detail,
+            finished_at=at,
+        )
+        .returning(Job.id)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def put_back(
+    job_id: UUID, *, token: UUID, delay: timedelta, error: tuple[str, str]
+) -> ReturningUpdate[tuple[UUID]]:
+    """Queue a job again after `delay`, if `token` still holds its lease."""
+    code, detail = error
+    return (
+        update(Job)
+        .where(Job.id == job_id, Job.lease_token == token, Job.status == JobStatus.RUNNING)
+        .values(
+            status=JobStatus.QUEUED,
+            lease_token=None,
+            lease_until_ms=None,
+            sent_at_ms=None,
+            run_after_ms=now_ms() + milliseconds(delay),
+            error_code=code,
+            error_detail=detail,
+        )
+        .returning(Job.id)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def requeue_abandoned(*, limit: int) -> ReturningUpdate[tuple[UUID]]:
+    """Queue again what a dead worker held and may still be tried; the attempt stays counted."""
+    abandoned = select(Job.id).where(_lease_ran_out(), Job.attempts < Job.max_attempts).limit(limit)
+    return (
+        update(Job)
+        .where(Job.id.in_(abandoned.scalar_subquery()), _lease_ran_out())
+        .values(status=JobStatus.QUEUED, lease_token=None, lease_until_ms=None, sent_at_ms=None)
+        .returning(Job.id)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def worn_out(*, limit: int) -> Select[tuple[Job]]:
+    """Jobs whose last allowed attempt ended in silence."""
+    return select(Job).where(_lease_ran_out(), Job.attempts >= Job.max_attempts).limit(limit)
+
+
+def bury(job_id: UUID, *, at: datetime, error: tuple[str, str]) -> ReturningUpdate[tuple[UUID]]:
+    """Make a worn-out job a dead letter, unless somebody was quicker."""
+    code, detail = error
+    return (
+        update(Job)
+        .where(Job.id == job_id, _lease_ran_out(), Job.attempts >= Job.max_attempts)
+        .values(
+            status=JobStatus.DEAD,
+            lease_token=None,
+            lease_until_ms=None,
+            error_code=code,
+            error_detail=detail,
+            finished_at=at,
+        )
+        .returning(Job.id)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def due_for_sending(lane: str, *, resend_after: timedelta, limit: int) -> Select[tuple[UUID]]:
+    """Queued jobs of a lane that no message stands for: never sent, or sent and not claimed for long."""
+    return (
+        select(Job.id)
+        .where(
+            Job.lane == lane,
+            Job.status == JobStatus.QUEUED,
+            Job.run_after_ms <= now_ms(),
+            or_(Job.sent_at_ms.is_(None), Job.sent_at_ms < now_ms() - milliseconds(resend_after)),
+        )
+        .order_by(Job.run_after_ms, Job.id)
+        .limit(limit)
+    )
+
+
+def mark_sent(job_ids: Sequence[UUID]) -> Update:
+    """Note that messages are about to be sent, before they are: a crash between costs a resend, no job."""
+    return (
+        update(Job)
+        .where(Job.id.in_(job_ids), Job.status == JobStatus.QUEUED)
+        .values(sent_at_ms=now_ms())
+        .execution_options(synchronize_session=False)
+    )
+
+
+def job_by_id(job_id: UUID, *, owner_id: UUID | None) -> Select[tuple[Job]]:
+    """One job; `owner_id` None means any owner's."""
+    statement = select(Job).where(Job.id == job_id)
+    return statement if owner_id is None else statement.where(Job.owner_id == owner_id)
+
+
+def insert_lease(name: str, *, holder: UUID) -> Insert:
+    """Create a lease that is already over; fails with IntegrityError where it exists."""
+    return insert(Lease).values(name=name, holder=holder, until_ms=0)
+
+
+def take_lease(name: str, *, holder: UUID, lease: timedelta) -> ReturningUpdate[tuple[str]]:
+    """Take or extend a named lease; no row means that another holds it."""
+    return (
+        update(Lease)
+        .where(Lease.name == name, or_(Lease.holder == holder, Lease.until_ms < now_ms()))
+        .values(holder=holder, until_ms=now_ms() + milliseconds(lease))
+        .returning(Lease.name)
+        .execution_options(synchronize_session=False)
+    )

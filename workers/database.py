@@ -1,0 +1,43 @@
+"""The blocking database of the workers: the twin of `media_service/database.py`. Worker room."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session, sessionmaker
+
+from media_service.dialects import (
+    WRITE_OPTION,
+    configure_engine,
+    engine_options,
+    sync_url,
+    translated_database_errors,
+)
+
+
+class Database:
+    """A pool of connections and two ways to use one."""
+
+    def __init__(self, url: str, *, pool_size: int) -> None:
+        parsed = sync_url(url)
+        self._engine = create_engine(parsed, **engine_options(parsed, pool_size=pool_size))
+        configure_engine(self._engine)
+        self._readers = sessionmaker(self._engine, expire_on_commit=False)
+        self._writers = sessionmaker(
+            self._engine.execution_options(**{WRITE_OPTION: True}), expire_on_commit=False
+        )
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session that only reads. Raises MediaServiceError (unavailable) if the database is away."""
+        with translated_database_errors(), self._readers() as session:
+            yield session
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """One transaction: commits at the end of the block, rolls back on any exception."""
+        with translated_database_errors(), self._writers() as session, session.begin():
+            yield session
+
+    def close(self) -> None:
+        self._engine.dispose()
