@@ -1,0 +1,34 @@
+"""Settings of accounts. Core room."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+MIN_KEY_CHARACTERS = 20
+"""Shorter keys can be guessed; the service's own have 160 random bits."""
+
+
+class AuthSettings(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    admin_api_key: SecretStr | None = None
+    """The first admin's key. Without it one is made at the first start and printed once."""
+    allow_registration: Annotated[bool, Field(default=False)] = False
+    """Whether strangers may make accounts."""
+
+    @field_validator("admin_api_key")
+    @classmethod
+    def _is_strong(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        key = value.get_secret_value()
+        if len(key) < MIN_KEY_CHARACTERS or not key.isascii() or not key.isprintable() or " " in key:
+            raise ValueError(f"must have at least {MIN_KEY_CHARACTERS} printable ASCII characters and no space")
+        return value
+
+    @field_validator("allow_registration")
+    @classmethod
+    def _is_available(cls, value: bool) -> bool:  # noqa: FBT001 - pydantic's signature
+        if value:
+            raise ValueError("registration is not available in this version; use API keys")
+        return value

@@ -1,0 +1,49 @@
+"""How API keys look and are kept. Core room."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from uuid import UUID
+
+from media_service.auth.models import ApiKey, KeyOrigin
+
+PREFIX_BYTES = 4
+SECRET_BYTES = 24
+"""192 random bits: not to be guessed, so a fast hash suffices at rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key at the only moment at which its text is known."""
+
+    text: str
+    row: ApiKey
+
+
+def generate_key(*, owner_id: UUID, name: str, scopes: list[str], origin: KeyOrigin) -> NewKey:
+    """A new key `msk_<prefix>_<secret>` and the row that will know it again."""
+    text = f"msk_{secrets.token_hex(PREFIX_BYTES)}_{secrets.token_urlsafe(SECRET_BYTES)}"
+    return NewKey(text, key_row(text, owner_id=owner_id, name=name, scopes=scopes, origin=origin))
+
+
+def key_row(text: str, *, owner_id: UUID, name: str, scopes: list[str], origin: KeyOrigin) -> ApiKey:
+    """The row for a key whose text is given."""
+    return ApiKey(
+        owner_id=owner_id,
+        name=name,
+        prefix=shown_prefix(text),
+        key_sha256=digest_of(text),
+        scopes=scopes,
+        origin=origin,
+    )
+
+
+def digest_of(text: str) -> str:
+    """What is stored and looked up in place of a key."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def shown_prefix(text: str) -> str:
+    """The part of a key that may be shown, to tell keys apart."""
+    parts = text.split("_")
+    return parts[1][:32] if len(parts) >= 3 and parts[0] == "msk" else text[:4]

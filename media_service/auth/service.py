@@ -1,0 +1,85 @@
+"""Finds out who is calling, and makes the first admin. API room."""
+
+import secrets
+
+from sqlalchemy import select
+
+from media_service.auth import queries
+from media_service.auth.keys import digest_of, generate_key, key_row
+from media_service.auth.models import ApiKey, KeyOrigin, Role, SigningKey, User
+from media_service.auth.scopes import Caller, Scope
+from media_service.auth.signing import UrlSigner
+from media_service.database import Database
+from media_service.exceptions import ErrorKind, MediaServiceError
+from media_service.models import new_id, utc_now
+
+SIGNING_SECRET_BYTES = 32
+
+
+class AuthService:
+    """Everything about credentials that needs the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def identify(self, key: str) -> Caller:
+        """The caller behind an API key. Raises MediaServiceError (unauthenticated)."""
+        async with self._database.read() as session:
+            found = (await session.execute(queries.key_by_digest(digest_of(key), at=utc_now()))).first()
+        if found is None:
+            raise MediaServiceError(
+                ErrorKind.UNAUTHENTICATED, "invalid-credentials", "The API key is unknown, expired or revoked."
+            )
+        row, role = found
+        granted = frozenset(row.scopes)
+        # A key cannot give more than its owner has.
+        return Caller(row.owner_id, granted if role is Role.ADMIN else granted - {Scope.ADMIN})
+
+    async def ensure_admin(self, wanted_key: str | None) -> str | None:
+        """Make sure that an admin with a key exists; returns a key's text if one was just made.
+
+        `wanted_key` is MEDIA_ADMIN_API_KEY: it becomes the key, and takes the place of one that the
+        setting named before.
+        """
+        async with self._database.transaction() as session:
+            admin = (await session.scalars(queries.first_admin())).first()
+            if admin is None:
+                admin = User(id=new_id(), role=Role.ADMIN)
+                session.add(admin)
+                await session.flush()
+            if wanted_key is not None:
+                digest = digest_of(wanted_key)
+                await session.execute(
+                    queries.delete_other_keys_of_origin(KeyOrigin.SETTING, keep_sha256=digest)
+                )
+                known = (await session.scalars(select(ApiKey).where(ApiKey.key_sha256 == digest))).first()
+                if known is None:
+                    session.add(
+                        key_row(
+                            wanted_key,
+                            owner_id=admin.id,
+                            name="MEDIA_ADMIN_API_KEY",
+                            scopes=[Scope.ADMIN],
+                            origin=KeyOrigin.SETTING,
+                        )
+                    )
+                return None
+            if (await session.scalars(queries.any_key())).first() is not None:
+                return None
+            made = generate_key(
+                owner_id=admin.id, name="first admin", scopes=[Scope.ADMIN], origin=KeyOrigin.GENERATED
+            )
+            session.add(made.row)
+            return made.text
+
+    async def url_signer(self) -> UrlSigner:
+        """The signer of the service's URLs; makes the first key if there is none.
+
+        Keys live in the database, so that every API process signs and verifies alike.
+        """
+        async with self._database.transaction() as session:
+            rows = list(await session.scalars(queries.signing_keys()))
+            if not rows:
+                rows = [SigningKey(kid=secrets.token_hex(4), secret=secrets.token_bytes(SIGNING_SECRET_BYTES))]
+                session.add_all(rows)
+        return UrlSigner({row.kid: row.secret for row in rows})

@@ -1,0 +1,125 @@
+"""Rings the workers' doorbell from the API. Blocking, on a thread of its own: never from a request.
+
+The jobs table is the queue of record. A ring that is lost costs a few seconds until the dispatcher sends
+the job again; a ring must therefore never cost a request anything.
+"""
+
+import queue
+import threading
+import time
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from media_service.broker.messages import RUN_JOB, Lane
+from media_service.broker.urls import celery_url
+
+log = structlog.get_logger(__name__)
+
+MAX_WAITING_RINGS = 1000
+"""Rings that wait for the broker; more are dropped, since the dispatcher sees their rows anyway."""
+BREAKER_PAUSE = timedelta(seconds=2)
+"""How long nothing is sent after the broker failed; the dispatcher keeps trying meanwhile."""
+DEPTH_KNOWN_FOR = timedelta(milliseconds=200)
+"""How long a look at a lane's depth is believed; a look costs one round trip."""
+SOCKET_TIMEOUT_SECONDS = 2
+"""Without it, publishing to a hung Redis blocks for ever."""
+
+
+def celery_app(broker_url: str) -> Celery:
+    """A Celery application that only sends, in bounded time, and keeps no results."""
+    app = Celery("media_service", broker=celery_url(broker_url))
+    app.conf.update(
+        task_ignore_result=True,
+        task_serializer="json",
+        accept_content=["json"],
+        task_publish_retry=False,
+        broker_connection_timeout=SOCKET_TIMEOUT_SECONDS,
+        broker_connection_retry=False,
+        broker_connection_max_retries=1,
+        broker_transport_options={
+            "socket_timeout": SOCKET_TIMEOUT_SECONDS,
+            "socket_connect_timeout": SOCKET_TIMEOUT_SECONDS,
+            "health_check_interval": 25,
+        },
+    )
+    return app
+
+
+class JobSender:
+    """Sends messages for jobs. Blocks; not for the event loop. One thread at a time."""
+
+    def __init__(self, broker_url: str) -> None:
+        self._app = celery_app(broker_url)
+
+    def send(self, job_id: UUID, lane: Lane) -> None:
+        """Put one message into a lane. Raises kombu's OperationalError if the broker is away."""
+        self._app.send_task(RUN_JOB, args=[str(job_id)], queue=lane.value)
+
+    def depth(self, lane: Lane) -> int:
+        """Messages that wait in a lane. Raises kombu's OperationalError if the broker is away."""
+        with self._app.connection_or_acquire() as connection:
+            channel = connection.default_channel
+            return int(channel.queue_declare(queue=lane.value, durable=True, auto_delete=False).message_count)
+
+    def close(self) -> None:
+        self._app.close()
+
+
+class Doorbell:
+    """One thread with a bounded queue and a circuit breaker in front of a JobSender."""
+
+    def __init__(self, sender: JobSender, *, window: int) -> None:
+        """`window` is how many messages may wait in a lane before ringing is left to the dispatcher."""
+        self._sender = sender
+        self._window = window
+        self._rings: queue.Queue[tuple[UUID, Lane] | None] = queue.Queue(MAX_WAITING_RINGS)
+        self._paused_until = 0.0
+        self._depth_known_until: dict[Lane, float] = {}
+        self._full_until: dict[Lane, float] = {}
+        self._thread = threading.Thread(target=self._work, name="doorbell", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop after the rings that wait, within a few seconds."""
+        self._rings.put(None)
+        self._thread.join(timeout=2 * SOCKET_TIMEOUT_SECONDS)
+        self._sender.close()
+
+    def has_room(self, lane: Lane) -> bool:
+        """Whether a ring now would be heard soon; if not, the job's row is left as never sent."""
+        now = time.monotonic()
+        closed_until = max(self._paused_until, self._full_until.get(lane, 0.0))
+        return now >= closed_until and not self._rings.full()
+
+    def ring(self, job_id: UUID, lane: Lane) -> None:
+        """Announce a job; returns at once and never raises."""
+        try:
+            self._rings.put_nowait((job_id, lane))
+        except queue.Full:
+            log.warning("doorbell.dropped", job_id=str(job_id), lane=lane.value)
+
+    def _work(self) -> None:
+        while (ring := self._rings.get()) is not None:
+            job_id, lane = ring
+            if time.monotonic() < self._paused_until:
+                continue
+            try:
+                self._look_at(lane)
+                self._sender.send(job_id, lane)
+            except (OperationalError, OSError) as error:
+                self._paused_until = time.monotonic() + BREAKER_PAUSE.total_seconds()
+                log.warning("doorbell.broker_unavailable", error=type(error).__name__)
+
+    def _look_at(self, lane: Lane) -> None:
+        now = time.monotonic()
+        if now < self._depth_known_until.get(lane, 0.0):
+            return
+        self._depth_known_until[lane] = now + DEPTH_KNOWN_FOR.total_seconds()
+        if self._sender.depth(lane) >= self._window:
+            self._full_until[lane] = now + BREAKER_PAUSE.total_seconds()

@@ -1,0 +1,139 @@
+"""All settings of the service, from the environment and `.env`. Only composition roots import this.
+
+Each domain owns a section; `Settings` joins them under flat names with the prefix `MEDIA_`. Everyone below
+a composition root is given the values, or a section, that concern them.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from dotenv import dotenv_values
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from media_service.auth.config import AuthSettings
+from media_service.aws.config import S3Settings
+from media_service.broker.embedded import embedded_socket
+from media_service.exceptions import ErrorKind, MediaServiceError
+from media_service.jobs.config import JobSettings
+from media_service.storage.config import StorageSettings
+from media_service.transforms.config import PresetSettings
+from media_service.uploads.config import UploadSettings
+
+PREFIX = "MEDIA_"
+ENV_FILE = Path(".env")
+
+
+class ServerSettings(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    host: str = "127.0.0.1"
+    """Address to listen on; `0.0.0.0` lets other machines in."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 8000
+    public_url: AnyHttpUrl | None = None
+    """How clients reach the service; links are built from it. Default: host and port."""
+    data_dir: Path = Path("data")
+    """Embedded database, local objects, the bundled Redis, process files."""
+    database_url: str | None = None
+    """`postgresql://...` or `sqlite:///...`. Default: SQLite in the data directory."""
+    database_pool_size: Annotated[int, Field(ge=1, le=200)] = 10
+    """Connections per process. The sum over all processes must stay under the server's limit."""
+    redis_url: str | None = None
+    """`redis://`, `rediss://` or `unix://`. Default: a bundled server in the data directory."""
+    broker_url: str | None = None
+    """Celery's broker. Default: the Redis URL."""
+    log_format: Literal["auto", "json", "text"] = "auto"
+    """`auto` writes text to a terminal and JSON to anything else."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @model_validator(mode="after")
+    def _database_url_is_usable(self) -> "ServerSettings":
+        if self.database_url is not None:
+            try:
+                backend = make_url(self.database_url).get_backend_name()
+            except ArgumentError:
+                backend = ""
+            if backend not in {"postgresql", "postgres", "sqlite"}:
+                raise ValueError("database_url must begin with postgresql:// or sqlite:///")
+        return self
+
+
+class Settings(
+    ServerSettings,
+    AuthSettings,
+    StorageSettings,
+    S3Settings,
+    UploadSettings,
+    JobSettings,
+    PresetSettings,
+    BaseSettings,
+):
+    """Every setting that both processes know."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=ENV_FILE, env_file_encoding="utf-8", frozen=True, extra="ignore"
+    )
+
+    @model_validator(mode="after")
+    def _s3_has_a_bucket(self) -> "Settings":
+        if self.storage == "s3" and not self.s3_bucket:
+            raise ValueError("MEDIA_STORAGE=s3 needs MEDIA_S3_BUCKET")
+        return self
+
+    @property
+    def base_url(self) -> str:
+        """Where public links begin, without a slash at the end."""
+        if self.public_url is not None:
+            return str(self.public_url).rstrip("/")
+        host = "localhost" if self.host in {"0.0.0.0", "127.0.0.1", "::", "::1"} else self.host  # noqa: S104 - compared, not bound
+        return f"http://{host}:{self.port}"
+
+    @property
+    def effective_database_url(self) -> str:
+        return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'media.db'}"
+
+    @property
+    def effective_redis_url(self) -> str:
+        return self.redis_url or f"unix://{embedded_socket(self.data_dir)}"
+
+    @property
+    def effective_broker_url(self) -> str:
+        return self.broker_url or self.effective_redis_url
+
+
+def load_settings(section: type[Settings] = Settings) -> Settings:
+    """Read the settings. Raises MediaServiceError with one line that says what to change."""
+    try:
+        settings = section()
+    except ValidationError as error:
+        raise MediaServiceError(ErrorKind.INVALID, "bad-settings", _explain(error)) from None
+    unknown = sorted(_given_names() - _known_names(section))
+    if unknown:
+        raise MediaServiceError(
+            ErrorKind.INVALID, "bad-settings", f"Unknown setting: {', '.join(unknown)}. Is it spelled right?"
+        )
+    return settings
+
+
+def _given_names() -> set[str]:
+    from_file = dotenv_values(ENV_FILE) if ENV_FILE.is_file() else {}
+    return {name.upper() for name in (*os.environ, *from_file) if name.upper().startswith(PREFIX)}
+
+
+def _known_names(section: type[Settings]) -> set[str]:
+    """Names of the settings, and all names of the workers', which only they can judge."""
+    known = {f"{PREFIX}{name.upper()}" for name in section.model_fields}
+    return known | {name for name in _given_names() if name.startswith(f"{PREFIX}WORKER_")}
+
+
+def _explain(error: ValidationError) -> str:
+    """One line: the first wrong setting by its environment name; the value is not shown, it may be secret."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    message = first["msg"].removeprefix("Value error, ")
+    name = first["loc"][0] if first["loc"] else None
+    more = "" if error.error_count() == 1 else f" (and {error.error_count() - 1} more)"
+    return f"{PREFIX}{str(name).upper()}: {message}{more}" if name else f"{message}{more}"
+

@@ -1,0 +1,38 @@
+"""Names of files as users give them. Core room.
+
+A name is only ever shown and sent back; it never becomes a path, a key or an argument.
+"""
+
+import re
+import unicodedata
+
+MAX_NAME_BYTES = 255
+"""What file systems take as one name, so that a download can be saved under it."""
+
+UNNAMED = "unnamed"
+
+# Letters that reorder text can make `gpj.exe` read as `exe.jpg` (Unicode TR 36 §3.2).
+_REORDERING = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def clean_name(given: str) -> str:
+    """A name that is safe to show: no directories, no control characters, NFC, at most 255 bytes of UTF-8.
+
+    Old browsers send the whole path of their machine, with its own separator.
+    """
+    name = re.split(r"[/\\]", given)[-1]
+    name = unicodedata.normalize("NFC", name.encode("utf-8", "replace").decode())
+    name = _REORDERING.sub("", name)
+    name = "".join(character for character in name if unicodedata.category(character) != "Cc").strip()
+    return _shorten(name) if name.strip(".") else UNNAMED
+
+
+def _shorten(name: str) -> str:
+    """Cut the stem, not the extension, and no character in two."""
+    if len(name.encode()) <= MAX_NAME_BYTES:
+        return name
+    stem, dot, extension = name.rpartition(".")
+    if not dot or len(extension.encode()) > 20:
+        stem, dot, extension = name, "", ""
+    room = MAX_NAME_BYTES - len((dot + extension).encode())
+    return stem.encode()[:room].decode("utf-8", "ignore") + dot + extension

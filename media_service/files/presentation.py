@@ -1,0 +1,56 @@
+"""From a file's rows to what clients see. API room, though it only computes."""
+
+from uuid import UUID
+
+from media_service.files.models import File, Rendition
+from media_service.files.schemas import FileOut, FileUrls, RenditionOut, StatusReason
+
+
+class FilePresenter:
+    """Builds public links from the configured base URL, never from a Host header."""
+
+    def __init__(self, base_url: str) -> None:
+        self._base_url = base_url
+
+    def file(self, file: File, renditions: list[Rendition]) -> FileOut:
+        """The whole description of a file."""
+        url = self.file_url(file.id)
+        reason = StatusReason(code=file.status_code, detail=file.status_detail or "") if file.status_code else None
+        return FileOut(
+            id=file.id,
+            filename=file.filename,
+            content_type=file.content_type,
+            size=file.size_bytes,
+            sha256=file.sha256,
+            kind=file.kind,
+            status=file.status,
+            status_reason=reason,
+            visibility=file.visibility,
+            tags=file.tags,
+            custom=file.custom,
+            created_at=file.created_at,
+            updated_at=file.updated_at,
+            etag=record_etag(file.version),
+            metadata=file.media,
+            placeholder=file.placeholder,
+            renditions=[self.rendition(rendition) for rendition in renditions],
+            urls=FileUrls(self=url, content=f"{url}/content", download=f"{url}/download"),
+        )
+
+    def rendition(self, rendition: Rendition) -> RenditionOut:
+        return RenditionOut(
+            name=rendition.name,
+            content_type=rendition.content_type,
+            width=rendition.width_px,
+            height=rendition.height_px,
+            size=rendition.size_bytes,
+            url=f"{self.file_url(rendition.file_id)}/renditions/{rendition.name}/content",
+        )
+
+    def file_url(self, file_id: UUID) -> str:
+        return f"{self._base_url}/v1/files/{file_id}"
+
+
+def record_etag(version: int) -> str:
+    """The entity tag of a record: its version (the content's tag is another)."""
+    return f'"{version}"'

@@ -1,0 +1,213 @@
+"""What clients see of a file. API room."""
+
+from datetime import datetime
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from media_service.files.lifecycle import FileKind, FileStatus, Visibility
+from media_service.files.names import clean_name
+
+MAX_TAGS = 50
+MAX_CUSTOM_BYTES = 16 * 1024
+"""Of the JSON text; a record is read at every list, so it must stay small."""
+
+
+def _unique(tags: list[str]) -> list[str]:
+    return list(dict.fromkeys(tags))
+
+
+def _small_enough(custom: dict[str, Any]) -> dict[str, Any]:
+    import json
+
+    if len(json.dumps(custom).encode()) > MAX_CUSTOM_BYTES:
+        raise ValueError(f"has more than {MAX_CUSTOM_BYTES} bytes of JSON")
+    return custom
+
+
+Tag = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Tags = Annotated[list[Tag], Field(max_length=MAX_TAGS), AfterValidator(_unique)]
+Custom = Annotated[dict[str, Any], AfterValidator(_small_enough)]
+Filename = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(clean_name)]
+
+
+class FileFields(BaseModel):
+    """What an uploader may say about a file beside its bytes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    visibility: Visibility = Visibility.PRIVATE
+    tags: Tags = []
+    custom: Custom = {}
+
+
+class FileReplacement(BaseModel):
+    """All that can be changed of a file (PUT)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    filename: Filename
+    visibility: Visibility
+    tags: Tags
+    custom: Custom
+
+
+class FileChange(BaseModel):
+    """Any of what can be changed of a file (PATCH)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    filename: Filename | None = None
+    visibility: Visibility | None = None
+    tags: Tags | None = None
+    custom: Custom | None = None
+
+    @model_validator(mode="after")
+    def _no_nulls(self) -> Self:
+        if any(getattr(self, name) is None for name in self.model_fields_set):
+            raise ValueError("a field may be left out, but not be null")
+        return self
+
+
+class StatusReason(BaseModel):
+    """Why a file is in its state, in words that a person can act on."""
+
+    code: str
+    detail: str
+
+
+class RenditionOut(BaseModel):
+    name: str
+    content_type: str
+    width: int
+    height: int
+    size: int
+    url: str
+
+
+class FileUrls(BaseModel):
+    self: str
+    content: str
+    download: str
+
+
+class FileOut(BaseModel):
+    """A file."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "019abc12-3456-7def-8123-456789abcdef",
+                    "filename": "cat.jpg",
+                    "content_type": "image/jpeg",
+                    "size": 1689223,
+                    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                    "kind": "image",
+                    "status": "ready",
+                    "status_reason": None,
+                    "visibility": "private",
+                    "tags": ["holiday"],
+                    "custom": {},
+                    "created_at": "2026-11-22T12:00:00Z",
+                    "updated_at": "2026-11-22T12:00:01Z",
+                    "etag": '"2"',
+                    "metadata": {"width": 4000, "height": 3000, "exif": {"make": "Canon"}, "duration": None},
+                    "placeholder": {"thumbhash": "1QcSHQRnh493V4dIh4eXh1h4kJUI", "color": "#7a6b5c"},
+                    "renditions": [
+                        {
+                            "name": "thumb",
+                            "content_type": "image/webp",
+                            "width": 256,
+                            "height": 192,
+                            "size": 8123,
+                            "url": "http://localhost:8000/v1/files/019abc12-3456-7def-8123-456789abcdef/renditions/thumb/content",
+                        }
+                    ],
+                    "urls": {
+                        "self": "http://localhost:8000/v1/files/019abc12-3456-7def-8123-456789abcdef",
+                        "content": "http://localhost:8000/v1/files/019abc12-3456-7def-8123-456789abcdef/content",
+                        "download": "http://localhost:8000/v1/files/019abc12-3456-7def-8123-456789abcdef/download",
+                    },
+                }
+            ]
+        }
+    )
+
+    id: UUID
+    filename: str
+    content_type: str
+    size: int
+    sha256: str | None
+    kind: FileKind
+    status: FileStatus
+    status_reason: StatusReason | None
+    visibility: Visibility
+    tags: list[str]
+    custom: dict[str, Any]
+    created_at: datetime
+    updated_at: datetime
+    etag: str
+    metadata: dict[str, Any]
+    placeholder: dict[str, Any] | None
+    renditions: list[RenditionOut]
+    urls: FileUrls
+
+
+class FileItems(BaseModel):
+    """The files that one request made."""
+
+    items: list[FileOut]
+
+
+class FilePage(BaseModel):
+    """One page of a list of files."""
+
+    items: list[FileOut]
+    next_cursor: str | None
+
+
+class RenditionItems(BaseModel):
+    items: list[RenditionOut]
+
+
+class SignedUrl(BaseModel):
+    """A URL that works without other credentials until `expires_at`."""
+
+    url: str
+    expires_at: datetime
+
+
+class SignedUrlRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    file_id: UUID
+    rendition: Annotated[str | None, Field(max_length=32)] = None
+    disposition: Annotated[str | None, Field(pattern="^(inline|attachment)$")] = None
+
+
+class SignedUrlBatch(BaseModel):
+    """Files to sign URLs for, in one call."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    items: Annotated[list[SignedUrlRequest], Field(min_length=1, max_length=1000)]
+    expires_in: Annotated[int, Field(ge=1, le=604_800)] = 900
+
+
+class SignedUrlItem(SignedUrl):
+    file_id: UUID
+    rendition: str | None
+
+
+class SignedUrlItems(BaseModel):
+    items: list[SignedUrlItem]
+
+
+class ProcessRequest(BaseModel):
+    """Presets to make again; all of them if left out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    renditions: Annotated[list[str], Field(max_length=50)] | None = None

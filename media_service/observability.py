@@ -1,0 +1,62 @@
+"""Structured logs of all processes. Core room.
+
+One canonical line per request and per job, dotted event names, to stdout. Nothing of a body, no credential
+and no signature is ever logged.
+"""
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+from structlog.typing import EventDict, Processor
+
+
+def configure_logging(*, role: str, log_format: Literal["auto", "json", "text"], level: str) -> None:
+    """Send structlog and the standard library's loggers through one formatter. Call once per process."""
+    as_text = log_format == "text" or (log_format == "auto" and sys.stdout.isatty())
+    renderer: Processor = (
+        structlog.dev.ConsoleRenderer() if as_text else structlog.processors.JSONRenderer(ensure_ascii=False)
+    )
+
+    def add_role(_: object, __: str, event_dict: EventDict) -> EventDict:
+        event_dict["role"] = role
+        return event_dict
+
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        add_role,
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    tail: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    if not as_text:
+        tail.append(structlog.processors.format_exc_info)
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*tail, renderer])
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    _quieten()
+
+
+def _quieten() -> None:
+    # Each says at INFO or WARNING what one canonical line of ours says better.
+    for name in ("uvicorn.access", "python_multipart", "botocore", "boto3", "urllib3", "s3transfer", "celery.worker.strategy", "celery.app.trace", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for name in ("uvicorn", "uvicorn.error", "celery", "celery.task"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True

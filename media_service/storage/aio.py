@@ -1,0 +1,85 @@
+"""The storage as the event loop sees it: each blocking call in a bounded pool of threads. API room."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TypeVar
+
+from anyio import CapacityLimiter, to_thread
+
+from media_service.storage.port import BlobReader, Bytes, PartLimits, PartReceipt, Storage
+
+T = TypeVar("T")
+
+READ_CHUNK_BYTES = 512 * 1024
+"""One hop to a thread costs about 0.1 ms: smaller chunks are all hops, larger ones only hold memory."""
+
+
+class AsyncStorage:
+    """Runs a storage's calls in threads; `concurrency` of them at once, the others wait their turn.
+
+    A call that was started is always awaited to its end, also when its request is cancelled: an
+    abandoned thread would write into an upload that somebody else believes is over.
+    """
+
+    def __init__(self, storage: Storage, *, concurrency: int) -> None:
+        self._storage = storage
+        self._concurrency = concurrency
+        self._limiter: CapacityLimiter | None = None
+
+    @property
+    def part_limits(self) -> PartLimits:
+        return self._storage.part_limits
+
+    async def put(self, key: str, data: Bytes, *, content_type: str) -> None:
+        await self.run(lambda: self._storage.put(key, data, content_type=content_type))
+
+    async def open(self, key: str, *, start: int = 0, size_bytes: int | None = None) -> "AsyncBlobReader":
+        """Open an object, or a range of it. Raises ObjectNotFoundError."""
+        reader = await self.run(lambda: self._storage.open(key, start=start, size_bytes=size_bytes))
+        return AsyncBlobReader(reader, self)
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        await self.run(lambda: self._storage.delete(keys))
+
+    async def create_upload(self, key: str, *, content_type: str, part_size_bytes: int) -> str:
+        return await self.run(
+            lambda: self._storage.create_upload(
+                key, content_type=content_type, part_size_bytes=part_size_bytes
+            )
+        )
+
+    async def put_part(self, key: str, upload_id: str, number: int, data: Bytes) -> PartReceipt:
+        return await self.run(lambda: self._storage.put_part(key, upload_id, number, data))
+
+    async def complete_upload(self, key: str, upload_id: str, parts: Sequence[PartReceipt]) -> None:
+        await self.run(lambda: self._storage.complete_upload(key, upload_id, parts))
+
+    async def abort_upload(self, key: str, upload_id: str) -> None:
+        await self.run(lambda: self._storage.abort_upload(key, upload_id))
+
+    async def check(self) -> None:
+        await self.run(self._storage.check)
+
+    async def run(self, call: Callable[[], T]) -> T:
+        """Run a blocking call in one of the storage's threads."""
+        # A limiter belongs to a running event loop, so it cannot be made where the object is.
+        if self._limiter is None:
+            self._limiter = CapacityLimiter(self._concurrency)
+        return await to_thread.run_sync(call, limiter=self._limiter)
+
+
+class AsyncBlobReader:
+    """The bytes of an object, or of a range of it, in chunks."""
+
+    def __init__(self, reader: BlobReader, storage: AsyncStorage) -> None:
+        self._reader = reader
+        self._storage = storage
+        self.size_bytes = reader.size_bytes
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Every byte once. Raises StorageUnavailableError if the storage breaks off."""
+        while chunk := await self._storage.run(lambda: self._reader.read(READ_CHUNK_BYTES)):
+            yield chunk
+
+    async def close(self) -> None:
+        """Let go of the object; safe to call more than once."""
+        await to_thread.run_sync(self._reader.close)

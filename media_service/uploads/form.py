@@ -1,0 +1,175 @@
+"""multipart/form-data as a stream of events (RFC 7578). API room.
+
+The parser is pushed the chunks as they come from the socket, so neither a file nor the form is ever held
+whole. `UploadFile` would spool the body to disk before a handler could refuse it.
+"""
+
+from collections.abc import AsyncIterable, AsyncIterator
+from dataclasses import dataclass
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from media_service.exceptions import ErrorKind, MediaServiceError
+
+MAX_PARTS = 100
+MAX_FIELD_BYTES = 64 * 1024
+MAX_PART_HEADERS = 8
+MAX_PART_HEADER_BYTES = 8 * 1024
+"""Of one header line; a name of 255 characters, percent-encoded twice over, fits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A text field, whole."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileBegin:
+    """A file follows: its data, then its end."""
+
+    field: str
+    filename: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileData:
+    data: memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class FileEnd:
+    pass
+
+
+FormEvent = Field | FileBegin | FileData | FileEnd
+
+
+async def read_form(content_type: str, chunks: AsyncIterable[bytes]) -> AsyncIterator[FormEvent]:
+    """The events of a form, in order, as its bytes arrive.
+
+    Raises MediaServiceError (invalid) for a body that is no form, or one over the limits above.
+    """
+    reader = _FormReader(_boundary(content_type))
+    async for chunk in chunks:
+        for event in reader.push(chunk):
+            yield event
+    reader.check_complete()
+
+
+def _boundary(content_type: str) -> bytes:
+    _, options = parse_options_header(content_type)
+    boundary = options.get(b"boundary", b"")
+    if not boundary:
+        raise _malformed("The Content-Type has no boundary.")
+    return boundary
+
+
+class _FormReader:
+    """Adapts the parser's callbacks to a list of events per chunk."""
+
+    def __init__(self, boundary: bytes) -> None:
+        callbacks = {
+            "on_part_begin": self._on_part_begin,
+            "on_header_field": self._on_header_field,
+            "on_header_value": self._on_header_value,
+            "on_header_end": self._on_header_end,
+            "on_headers_finished": self._on_headers_finished,
+            "on_part_data": self._on_part_data,
+            "on_part_end": self._on_part_end,
+            "on_end": self._on_end,
+        }
+        try:
+            self._parser = MultipartParser(
+                boundary,
+                callbacks,  # type: ignore[arg-type]  # a TypedDict in the library, the same keys here
+                max_header_count=MAX_PART_HEADERS,
+                max_header_size=MAX_PART_HEADER_BYTES,
+            )
+        except FormParserError as error:
+            raise _malformed("The boundary is too long.") from error
+        self._events: list[FormEvent] = []
+        self._parts = 0
+        self._ended = False
+        self._begin_part()
+
+    def push(self, chunk: bytes) -> list[FormEvent]:
+        """What a chunk brought."""
+        self._events = []
+        try:
+            self._parser.write(chunk)
+        except FormParserError as error:
+            raise _malformed("The body does not follow multipart/form-data.") from error
+        return self._events
+
+    def check_complete(self) -> None:
+        """Raise for a body that stopped before its closing boundary."""
+        if not self._ended:
+            raise _malformed("The body ends before its closing boundary.")
+
+    def _begin_part(self) -> None:
+        self._headers: dict[bytes, bytes] = {}
+        self._header_name = b""
+        self._header_value = b""
+        self._field_name = ""
+        self._field_value = bytearray()
+        self._is_file = False
+
+    def _on_part_begin(self) -> None:
+        self._parts += 1
+        if self._parts > MAX_PARTS:
+            raise MediaServiceError(
+                ErrorKind.INVALID, "too-many-parts", f"A form may have at most {MAX_PARTS} parts.", limit=MAX_PARTS
+            )
+        self._begin_part()
+
+    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header_name += data[start:end]
+
+    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header_value += data[start:end]
+
+    def _on_header_end(self) -> None:
+        self._headers[self._header_name.lower()] = self._header_value
+        self._header_name = self._header_value = b""
+
+    def _on_headers_finished(self) -> None:
+        disposition, options = parse_options_header(self._headers.get(b"content-disposition", b"").decode("latin-1"))
+        if disposition != b"form-data" or b"name" not in options:
+            raise _malformed("A part has no 'Content-Disposition: form-data' with a name.")
+        self._field_name = options[b"name"].decode("utf-8", "replace")
+        self._is_file = b"filename" in options
+        if self._is_file:
+            filename = options[b"filename"].decode("utf-8", "replace")
+            self._events.append(FileBegin(self._field_name, filename))
+
+    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._is_file:
+            self._events.append(FileData(memoryview(data)[start:end]))
+            return
+        self._field_value += data[start:end]
+        if len(self._field_value) > MAX_FIELD_BYTES:
+            raise MediaServiceError(
+                ErrorKind.TOO_LARGE,
+                "field-too-large",
+                f"A text field may have at most {MAX_FIELD_BYTES} bytes. A file needs a filename.",
+                limit_bytes=MAX_FIELD_BYTES,
+                field=self._field_name[:100],
+            )
+
+    def _on_part_end(self) -> None:
+        if self._is_file:
+            self._events.append(FileEnd())
+        else:
+            value = bytes(self._field_value).decode("utf-8", "replace")
+            self._events.append(Field(self._field_name, value))
+
+    def _on_end(self) -> None:
+        self._ended = True
+
+
+def _malformed(detail: str) -> MediaServiceError:
+    return MediaServiceError(ErrorKind.INVALID, "malformed-multipart", detail)

@@ -1,0 +1,36 @@
+"""What may be uploaded. Core room: decides, reads nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from media_service.exceptions import ErrorKind, MediaServiceError
+
+
+@dataclass(frozen=True, slots=True)
+class UploadPolicy:
+    """Limits of one file. `allowed_types` holds patterns such as image/png, image/* or */*."""
+
+    max_file_size_bytes: int
+    allowed_types: Sequence[str]
+
+    def check_size(self, size_bytes: int) -> None:
+        """Raises MediaServiceError (too large); for a declared length and for bytes counted so far alike."""
+        if size_bytes > self.max_file_size_bytes:
+            raise MediaServiceError(
+                ErrorKind.TOO_LARGE,
+                "file-too-large",
+                f"A file may have at most {self.max_file_size_bytes} bytes.",
+                limit_bytes=self.max_file_size_bytes,
+            )
+
+    def check_type(self, content_type: str) -> None:
+        """Raises MediaServiceError (unsupported type) for a sniffed type that is not on the list."""
+        family = content_type.split("/")[0]
+        if not {content_type, f"{family}/*", "*/*"}.intersection(self.allowed_types):
+            raise MediaServiceError(
+                ErrorKind.UNSUPPORTED_TYPE,
+                "unsupported-media-type",
+                f"The content is of the type {content_type}, which is not accepted here.",
+                content_type=content_type,
+                allowed_types=list(self.allowed_types),
+            )
