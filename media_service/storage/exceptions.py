@@ -19,7 +19,9 @@ class StorageUnavailableError(StorageError):
     """The storage did not answer, or answered that it cannot now. Trying again later may help."""
 
     def __init__(self) -> None:
-        super().__init__(ErrorKind.UNAVAILABLE, "storage-unavailable", "The storage does not answer; try again later.")
+        super().__init__(
+            ErrorKind.UNAVAILABLE, "storage-unavailable", "The storage does not answer; try again later."
+        )
 
 
 class StorageFullError(StorageError):
@@ -27,3 +29,12 @@ class StorageFullError(StorageError):
 
     def __init__(self) -> None:
         super().__init__(ErrorKind.STORAGE_FULL, "storage-full", "The storage has no room left.")
+
+
+class PartsMismatchError(StorageError):
+    """The parts of a multipart upload do not make up an object (missing, of a wrong size, or altered)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            ErrorKind.CONFLICT, "upload-parts-mismatch", "The parts of this upload do not fit together."
+        )

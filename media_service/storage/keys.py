@@ -42,6 +42,19 @@ def checked_key(key: str) -> str:
 
     Raises MediaServiceError: a wrong key is a defect of ours, and it must not become a path.
     """
-    if not _KEY.fullmatch(key):
-        raise MediaServiceError(ErrorKind.INVALID, "bad-object-key", "This is not an object key of the service.")
+    if not is_key(key):
+        raise MediaServiceError(
+            ErrorKind.INVALID, "bad-object-key", "This is not an object key of the service."
+        )
     return key
+
+
+def is_key(key: str) -> bool:
+    """Whether a name that a storage lists is ours: a bucket may hold what others put there."""
+    return _KEY.fullmatch(key) is not None
+
+
+def checked_prefix(prefix: str) -> str:
+    """The prefix, if it is a whole key or ends in "/" where a key's segment ends. Raises as `checked_key`."""
+    checked_key(f"{prefix}0" if prefix.endswith("/") else prefix)
+    return prefix
