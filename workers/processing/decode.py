@@ -1,0 +1,78 @@
+"""From a file to libvips pixels, by the one decoder of the sniffed format. Runs in the child.
+
+JPEG, PNG and WebP come lazily: their decoders run while the first resize pulls rows, so errors appear
+there. `fail_on="error"` makes a truncated or damaged file an error instead of a half picture, but tolerates
+the stray bytes that some phones write after the picture.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pi_heif
+import pyvips
+
+_LAZY = {"access": "sequential", "fail_on": "error"}
+
+
+class Decoded(NamedTuple):
+    """Pixels that may not have been computed yet, and whatever must stay alive until they are."""
+
+    image: pyvips.Image
+    owner: object = None
+    """pi-heif's buffer is freed with its file object, whoever else still looks at it."""
+
+
+def decode(source: Path, format_name: str, *, shrink: int) -> Decoded:
+    """The first frame, turned as stored. `shrink` (1, 2, 4, 8) takes effect for JPEG only.
+
+    Raises what the decoder raises: pyvips.Error, or anything for HEIC.
+    """
+    return _DECODERS[format_name](source, shrink)
+
+
+def _decode_jpeg(source: Path, shrink: int) -> Decoded:
+    return Decoded(pyvips.Image.jpegload(str(source), shrink=shrink, **_LAZY))
+
+
+def _decode_png(source: Path, _shrink: int) -> Decoded:
+    return Decoded(pyvips.Image.pngload(str(source), **_LAZY))
+
+
+def _decode_webp(source: Path, _shrink: int) -> Decoded:
+    return Decoded(pyvips.Image.webpload(str(source), n=1, **_LAZY))
+
+
+def _decode_gif(source: Path, _shrink: int) -> Decoded:
+    return Decoded(pyvips.Image.gifload(str(source), n=1, **_LAZY))
+
+
+def _decode_heif(source: Path, _shrink: int) -> Decoded:
+    """Decode now: the libvips wheel has no HEVC.
+
+    libheif applies irot and imir itself, so its pixels are never turned again.
+    """
+    heif = pi_heif.open_heif(source)
+    pixels = np.ascontiguousarray(np.asarray(heif)[:, : heif.size[0]])
+    height, width = pixels.shape[:2]
+    bands = 1 if pixels.ndim == 2 else pixels.shape[2]
+    image = pyvips.Image.new_from_memory(pixels.data, width, height, bands, "uchar")
+    image = image.copy(interpretation="b-w" if bands <= 2 else "srgb")
+    _attach_profile(image, heif.info.get("icc_profile"))
+    return Decoded(image, owner=heif)
+
+
+def _attach_profile(image: pyvips.Image, profile: object) -> None:
+    if isinstance(profile, bytes) and profile:
+        image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+
+
+_DECODERS: dict[str, Callable[[Path, int], Decoded]] = {
+    "jpeg": _decode_jpeg,
+    "png": _decode_png,
+    "webp": _decode_webp,
+    "gif": _decode_gif,
+    "heic": _decode_heif,
+    "heif": _decode_heif,
+}

@@ -1,0 +1,42 @@
+"""From pixels to a rendition file. Runs in the child. No metadata of the original survives: keep="none"."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pyvips
+
+from workers.processing import pixels
+
+WEBP_EFFORT = 1
+"""0 to 6. PLACEHOLDER"""
+
+
+def encode(image: pyvips.Image, path: Path, *, target_format: str, quality: int) -> None:
+    """Write 8-bit sRGB pixels. Raises pyvips.Error if the file cannot be written; KeyError for a format."""
+    _ENCODERS[target_format](image, str(path), quality)
+
+
+def sha256_of(path: Path) -> str:
+    """64 lower-case hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _encode_webp(image: pyvips.Image, path: str, quality: int) -> None:
+    image.webpsave(path, Q=quality, effort=WEBP_EFFORT, keep="none")
+
+
+def _encode_jpeg(image: pyvips.Image, path: str, quality: int) -> None:
+    pixels.flatten(image).jpegsave(path, Q=quality, keep="none")
+
+
+def _encode_png(image: pyvips.Image, path: str, _quality: int) -> None:
+    image.pngsave(path, keep="none")
+
+
+_ENCODERS: dict[str, Callable[[pyvips.Image, str, int], None]] = {
+    "webp": _encode_webp,
+    "jpeg": _encode_jpeg,
+    "png": _encode_png,
+}

@@ -1,0 +1,60 @@
+"""Operations on pixels: resize, turn, convert. Runs in the child. Image in, image out."""
+
+from collections.abc import Callable
+
+import pyvips
+
+from workers.processing.geometry import Size
+
+_WHITE = [255, 255, 255]
+
+_TURNS: dict[int, Callable[[pyvips.Image], pyvips.Image]] = {
+    2: lambda image: image.fliphor(),
+    3: lambda image: image.rot180(),
+    4: lambda image: image.flipver(),
+    5: lambda image: image.rot90().fliphor(),
+    6: lambda image: image.rot90(),
+    7: lambda image: image.rot270().fliphor(),
+    8: lambda image: image.rot270(),
+}
+"""What brings a picture of each EXIF orientation upright; turns are clockwise."""
+
+
+def resize(image: pyvips.Image, size: Size) -> pyvips.Image:
+    """Scale to exactly `size`. With alpha on premultiplied colours, else transparent pixels bleed in."""
+    if (image.width, image.height) == size:
+        return image
+    across, down = size.width / image.width, size.height / image.height
+    if not image.hasalpha():
+        return image.resize(across, vscale=down)
+    return image.premultiply().resize(across, vscale=down).unpremultiply().cast(image.format)
+
+
+def turn_upright(image: pyvips.Image, orientation: int) -> pyvips.Image:
+    """Apply an EXIF orientation (TIFF 6.0, tag 274); 1 and unknown values leave the image as it is."""
+    turn = _TURNS.get(orientation)
+    return turn(image) if turn else image
+
+
+def to_srgb(image: pyvips.Image) -> pyvips.Image:
+    """8-bit sRGB with three bands, or four with alpha, from any colour space, profile and depth."""
+    image = _apply_profile(image)
+    if image.interpretation != "srgb":
+        # CMYK without a profile meets libvips' built-in one here; gray gets three bands, 16 bits become 8.
+        image = image.colourspace("srgb")
+    return image.cast("uchar")
+
+
+def _apply_profile(image: pyvips.Image) -> pyvips.Image:
+    if not image.get_typeof("icc-profile-data"):
+        return image
+    try:
+        return image.icc_transform("srgb", embedded=True, intent="relative", black_point_compensation=True)
+    except pyvips.Error:
+        # A damaged profile, or one for other bands: browsers show such a picture as if it had none.
+        return image
+
+
+def flatten(image: pyvips.Image) -> pyvips.Image:
+    """Without alpha, over white."""
+    return image.flatten(background=_WHITE) if image.hasalpha() else image

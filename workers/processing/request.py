@@ -1,0 +1,45 @@
+"""What a child is asked to do. Core room: plain values, so that the zygote needs no pydantic."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One rendition to make: the plain numbers of a `Preset`."""
+
+    width_px: int
+    height_px: int
+    format: str
+    quality: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRequest:
+    """One source, many targets. Paths are absolute; `output_dir` exists and is empty."""
+
+    source: Path
+    content_type: str
+    output_dir: Path
+    targets: tuple[Target, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "source": str(self.source), "output_dir": str(self.output_dir)}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Self:
+        return cls(
+            source=Path(value["source"]),
+            content_type=value["content_type"],
+            output_dir=Path(value["output_dir"]),
+            targets=tuple(Target(**target) for target in value["targets"]),
+        )
+
+
+def rendition_file_name(index: int, target_format: str) -> str:
+    """Where in `output_dir` the rendition of the `index`-th target goes; both sides compute it.
+
+    The worker never takes a path from a child, which hostile media may have taken over.
+    """
+    return f"{index}.{target_format}"

@@ -1,0 +1,125 @@
+"""Hostile media is decoded in a killable child; this is the worker process's door to it. Worker room.
+
+Loads no decoder. Start it after the worker process was forked, never before.
+"""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from media_service.transforms.spec import Preset
+from workers.processing import failures, protocol
+from workers.processing.formats import SOURCE_FORMATS
+from workers.processing.limits import ImageLimits, SandboxLimits
+from workers.processing.replies import read_reply
+from workers.processing.request import ImageRequest, Target
+from workers.processing.results import ProcessedImage
+from workers.processing.zygote_process import ZygoteProcess
+
+_GRACE_SECONDS = 10
+"""How long after the wall-clock limit the zygote's verdict may come before the zygote itself is given up."""
+
+
+class Sandbox:
+    """Processes files in children of one warm zygote. Blocking and safe to use from many threads.
+
+    A zygote that died is replaced by the next call. The caller bounds how many jobs run at once.
+    """
+
+    def __init__(self, *, limits: SandboxLimits, image_limits: ImageLimits) -> None:
+        self._limits = limits
+        self._image_limits = image_limits
+        self._lock = threading.Lock()
+        self._zygote: ZygoteProcess | None = None
+
+    def start(self) -> None:
+        """Start the zygote now instead of with the first job. Raises MediaServiceError "sandbox-crashed"."""
+        with self._lock:
+            self._living_zygote()
+
+    def close(self) -> None:
+        """End the zygote and every running job. May be called twice; a later job starts a new zygote."""
+        with self._lock:
+            self._discard_zygote()
+
+    def is_alive(self) -> bool:
+        """Whether a zygote is there to take a job without starting one."""
+        zygote = self._zygote
+        return zygote is not None and zygote.is_alive()
+
+    @property
+    def zygote_pid(self) -> int | None:
+        """For diagnosis; None before the start."""
+        zygote = self._zygote
+        return zygote.pid if zygote else None
+
+    def process_image(
+        self, source: Path, *, content_type: str, presets: Sequence[Preset], output_dir: Path
+    ) -> ProcessedImage:
+        """Make one rendition per preset into `output_dir`, which exists, is empty and is this job's alone.
+
+        `content_type` is the sniffed one; ValueError for a type without a decoder. Raises MediaServiceError:
+        unprocessable with "unreadable-media", "image-too-many-pixels", "image-too-large-side" or
+        "too-many-frames"; crashed with "sandbox-crashed", "sandbox-timeout" or "sandbox-out-of-memory". After
+        an error files may lie in `output_dir`.
+        """
+        if content_type not in SOURCE_FORMATS:
+            raise ValueError(f"no decoder for {content_type}")
+        request = ImageRequest(source.resolve(), content_type, output_dir.resolve(), _to_targets(presets))
+        reply = self._converse(protocol.encode_line(request.to_json()))
+        return read_reply(reply, presets=presets, output_dir=output_dir)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _converse(self, line: bytes) -> bytes:
+        """One job: the request in, all that its socket says out."""
+        with self._open_job() as channel:
+            channel.settimeout(self._limits.wall_seconds + _GRACE_SECONDS)
+            # A child that died before it read leaves a broken pipe; the verdict behind it says why.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                channel.sendall(line)
+            try:
+                return protocol.read_all(channel)
+            except (OSError, ValueError) as error:
+                raise failures.failure(failures.SANDBOX_CRASHED) from error
+
+    def _open_job(self) -> socket.socket:
+        with self._lock:
+            try:
+                return self._living_zygote().open_job()
+            except OSError:
+                # It died between the look and the message; a new one has not had the chance.
+                self._discard_zygote()
+                return self._living_zygote().open_job()
+
+    def _living_zygote(self) -> ZygoteProcess:
+        if self._zygote is None or not self._zygote.is_alive():
+            self._discard_zygote()
+            self._zygote = self._start_zygote()
+        return self._zygote
+
+    def _start_zygote(self) -> ZygoteProcess:
+        try:
+            return ZygoteProcess(limits=self._limits, image_limits=self._image_limits)
+        except (OSError, RuntimeError) as error:
+            raise failures.failure(failures.SANDBOX_CRASHED) from error
+
+    def _discard_zygote(self) -> None:
+        if self._zygote is not None:
+            self._zygote.close()
+            self._zygote = None
+
+
+def _to_targets(presets: Sequence[Preset]) -> tuple[Target, ...]:
+    return tuple(Target(p.width_px, p.height_px, p.format, p.quality) for p in presets)
