@@ -27,8 +27,8 @@ _NO_KERNEL_COPY = frozenset(
 )
 """What copy_file_range(2) answers where two file systems cannot do it between them."""
 
-_RENAME_ATTEMPTS = 8
-"""A delete may remove the directory that was just made, and again; more than a few in a row is no race."""
+_RENAME_ATTEMPTS = 100
+"""A delete may remove the directory that was just made, each time again; a hundred in a row are no race."""
 
 
 def write_all(fd: int, data: Bytes, offset_bytes: int) -> None:
@@ -93,7 +93,7 @@ def rename_durably(source: str, target: str, *, base: str) -> None:
     """Give a file its final name below `base`, atomically; on return the name survives a power cut.
 
     Directories are made only when the first rename misses one, so that the usual case pays nothing. Raises
-    FileNotFoundError if the source is gone.
+    FileNotFoundError if the source or `base` is gone.
     """
     directory = os.path.dirname(target)
     for _ in range(_RENAME_ATTEMPTS):
@@ -101,7 +101,10 @@ def rename_durably(source: str, target: str, *, base: str) -> None:
             os.rename(source, target)
         except FileNotFoundError:
             os.stat(source)
-            make_directories(base, directory)
+            os.stat(base)
+            # A delete that meets us here removes an empty directory that we just made, or need.
+            with suppress(FileNotFoundError):
+                make_directories(base, directory)
         else:
             # The directory can only be gone if somebody has deleted the new object already.
             with suppress(FileNotFoundError):

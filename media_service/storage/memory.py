@@ -156,8 +156,9 @@ class MemoryStorage:
         return stored
 
     def _upload(self, key: str, upload_id: str) -> _Upload:
+        checked_key(key)
         upload = self._uploads.get(upload_id)
-        if upload is None or upload.key != checked_key(key):
+        if upload is None or upload.key != key:
             raise ObjectNotFoundError(key)
         return upload
 

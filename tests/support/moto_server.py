@@ -1,0 +1,99 @@
+"""A real S3 server over HTTP for the tests: moto in a process of its own.
+
+Run as a program it is that process: it prints its port and ends when its standard input does, so that it
+dies with the test run however that ends.
+"""
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import boto3
+from botocore.config import Config
+
+BUCKET = "media-test"
+REGION = "us-east-1"
+
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "test-access-key",
+    "AWS_SECRET_ACCESS_KEY": "test-secret-key",
+    "AWS_CONFIG_FILE": "/dev/null",
+    "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+"""What boto3 must see in a test: credentials that moto takes, and nothing of whoever runs the tests."""
+
+
+@dataclass(frozen=True, slots=True)
+class MotoServer:
+    """Where the server listens, and a bucket that exists there."""
+
+    endpoint_url: str
+    bucket: str = BUCKET
+    region: str = REGION
+
+
+@contextmanager
+def moto_server() -> Iterator[MotoServer]:
+    """Start a server on a free loopback port, with an empty bucket."""
+    argv = [sys.executable, __file__]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            server = MotoServer(f"http://127.0.0.1:{int(process.stdout.readline())}")
+            _create_bucket(server)
+            yield server
+        finally:
+            process.kill()
+
+
+def _create_bucket(server: MotoServer) -> None:
+    client = boto3.session.Session().client(
+        "s3",
+        region_name=server.region,
+        endpoint_url=server.endpoint_url,
+        aws_access_key_id=ENVIRONMENT["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=ENVIRONMENT["AWS_SECRET_ACCESS_KEY"],
+        config=Config(s3={"addressing_style": "path"}, retries={"mode": "standard", "total_max_attempts": 1}),
+    )
+    try:
+        client.create_bucket(Bucket=server.bucket)
+    finally:
+        client.close()
+
+
+def _answer_unknown_uploads_as_s3_does() -> None:
+    """moto 5.2 answers 500 (a KeyError) where S3 answers 404 NoSuchUpload."""
+    from moto.s3.exceptions import NoSuchUpload
+    from moto.s3.models import S3Backend
+
+    def checked(method: Callable[..., object]) -> Callable[..., object]:
+        def call(backend: S3Backend, bucket: str, upload_id: str, *args: object, **kwargs: object) -> object:
+            if upload_id not in backend.get_bucket(bucket).multiparts:
+                raise NoSuchUpload(upload_id=upload_id)
+            return method(backend, bucket, upload_id, *args, **kwargs)
+
+        return call
+
+    for name in ("upload_part", "complete_multipart_upload"):
+        setattr(S3Backend, name, checked(getattr(S3Backend, name)))
+
+
+def _serve() -> None:
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # no line for every request
+    _answer_unknown_uploads_as_s3_does()
+    os.environ["MOTO_S3_DEFAULT_MAX_KEYS"] = "2"  # so that every listing of three objects has pages
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    print(server.get_host_and_port()[1], flush=True)
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    _serve()
