@@ -6,7 +6,7 @@ a composition root is given the values, or a section, that concern them.
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from dotenv import dotenv_values
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -22,6 +22,8 @@ from media_service.jobs.config import JobSettings
 from media_service.storage.config import StorageSettings
 from media_service.transforms.config import PresetSettings
 from media_service.uploads.config import UploadSettings
+
+AnySettings = TypeVar("AnySettings", bound="Settings")
 
 PREFIX = "MEDIA_"
 ENV_FILE = Path(".env")
@@ -104,7 +106,7 @@ class Settings(
         return self.broker_url or self.effective_redis_url
 
 
-def load_settings(section: type[Settings] = Settings) -> Settings:
+def load_settings(section: type[AnySettings] = Settings) -> AnySettings:  # type: ignore[assignment]  # python/mypy#3737
     """Read the settings. Raises MediaServiceError with one line that says what to change."""
     try:
         settings = section()
@@ -123,10 +125,12 @@ def _given_names() -> set[str]:
     return {name.upper() for name in (*os.environ, *from_file) if name.upper().startswith(PREFIX)}
 
 
-def _known_names(section: type[Settings]) -> set[str]:
+def _known_names(section: type["Settings"]) -> set[str]:
     """Names of the settings, and all names of the workers', which only they can judge."""
     known = {f"{PREFIX}{name.upper()}" for name in section.model_fields}
-    return known | {name for name in _given_names() if name.startswith(f"{PREFIX}WORKER_")}
+    if section is Settings:
+        known |= {name for name in _given_names() if name.startswith(f"{PREFIX}WORKER_")}
+    return known
 
 
 def _explain(error: ValidationError) -> str:

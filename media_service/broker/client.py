@@ -7,6 +7,8 @@ the job again; a ring must therefore never cost a request anything.
 import queue
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from uuid import UUID
 
@@ -16,6 +18,7 @@ from kombu.exceptions import OperationalError
 
 from media_service.broker.messages import RUN_JOB, Lane
 from media_service.broker.urls import celery_url
+from media_service.exceptions import ErrorKind, MediaServiceError
 
 log = structlog.get_logger(__name__)
 
@@ -54,19 +57,31 @@ class JobSender:
 
     def __init__(self, broker_url: str) -> None:
         self._app = celery_app(broker_url)
+        connection = self._app.connection_for_write()
+        self._broker_errors = (OperationalError, OSError, *connection.connection_errors, *connection.channel_errors)
 
     def send(self, job_id: UUID, lane: Lane) -> None:
-        """Put one message into a lane. Raises kombu's OperationalError if the broker is away."""
-        self._app.send_task(RUN_JOB, args=[str(job_id)], queue=lane.value)
+        """Put one message into a lane. Raises MediaServiceError (unavailable) if the broker is away."""
+        with self._translated():
+            self._app.send_task(RUN_JOB, args=[str(job_id)], queue=lane.value)
 
     def depth(self, lane: Lane) -> int:
-        """Messages that wait in a lane. Raises kombu's OperationalError if the broker is away."""
-        with self._app.connection_or_acquire() as connection:
+        """Messages that wait in a lane. Raises MediaServiceError (unavailable) if the broker is away."""
+        with self._translated(), self._app.connection_or_acquire() as connection:
             channel = connection.default_channel
             return int(channel.queue_declare(queue=lane.value, durable=True, auto_delete=False).message_count)
 
     def close(self) -> None:
         self._app.close()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except self._broker_errors as error:
+            raise MediaServiceError(
+                ErrorKind.UNAVAILABLE, "broker-unavailable", "The message broker does not answer."
+            ) from error
 
 
 class Doorbell:
@@ -112,9 +127,9 @@ class Doorbell:
             try:
                 self._look_at(lane)
                 self._sender.send(job_id, lane)
-            except (OperationalError, OSError) as error:
+            except MediaServiceError as error:
                 self._paused_until = time.monotonic() + BREAKER_PAUSE.total_seconds()
-                log.warning("doorbell.broker_unavailable", error=type(error).__name__)
+                log.warning("doorbell.broker_unavailable", cause=type(error.__cause__).__name__)
 
     def _look_at(self, lane: Lane) -> None:
         now = time.monotonic()

@@ -1,9 +1,13 @@
 """From a file's rows to what clients see. API room, though it only computes."""
 
+from urllib.parse import urlencode
 from uuid import UUID
 
 from media_service.files.models import File, Rendition
 from media_service.files.schemas import FileOut, FileUrls, RenditionOut, StatusReason
+
+NOTHING_KNOWN = {"width": None, "height": None, "exif": {}, "duration": None}
+"""Members of `metadata` that are always there, before and without processing."""
 
 
 class FilePresenter:
@@ -31,7 +35,7 @@ class FilePresenter:
             created_at=file.created_at,
             updated_at=file.updated_at,
             etag=record_etag(file.version),
-            metadata=file.media,
+            metadata=NOTHING_KNOWN | file.media,
             placeholder=file.placeholder,
             renditions=[self.rendition(rendition) for rendition in renditions],
             urls=FileUrls(self=url, content=f"{url}/content", download=f"{url}/download"),
@@ -46,6 +50,12 @@ class FilePresenter:
             size=rendition.size_bytes,
             url=f"{self.file_url(rendition.file_id)}/renditions/{rendition.name}/content",
         )
+
+    def next_link(self, query: list[tuple[str, str]], cursor: str) -> str:
+        """The `Link` header to the next page of a list (RFC 8288)."""
+        kept = [(name, value) for name, value in query if name != "cursor"]
+        parameters = urlencode([*kept, ("cursor", cursor)])
+        return f'<{self._base_url}/v1/files?{parameters}>; rel="next"'
 
     def file_url(self, file_id: UUID) -> str:
         return f"{self._base_url}/v1/files/{file_id}"

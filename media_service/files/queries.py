@@ -1,5 +1,6 @@
 """Every statement about files and renditions, once. Core room: builds statements, runs none."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -121,6 +122,25 @@ def delete_file(file_id: UUID, *, version: int) -> Delete:
     )
 
 
-def known_file_ids(file_ids: list[UUID]) -> Select[tuple[UUID]]:
+def files_by_ids(file_ids: Collection[UUID]) -> Select[tuple[File]]:
+    return select(File).where(File.id.in_(file_ids))
+
+
+def renditions_of_files(file_ids: Collection[UUID]) -> Select[tuple[Rendition]]:
+    return select(Rendition).where(Rendition.file_id.in_(file_ids))
+
+
+def raise_url_epoch(file_id: UUID) -> ReturningUpdate[tuple[int]]:
+    """End every URL of a file that the service signed so far."""
+    return (
+        update(File)
+        .where(File.id == file_id)
+        .values(url_epoch=File.url_epoch + 1)
+        .returning(File.url_epoch)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def known_file_ids(file_ids: Collection[UUID]) -> Select[tuple[UUID]]:
     """Which of these files exist."""
     return select(File.id).where(File.id.in_(file_ids))

@@ -172,39 +172,6 @@ class RenditionItems(BaseModel):
     items: list[RenditionOut]
 
 
-class SignedUrl(BaseModel):
-    """A URL that works without other credentials until `expires_at`."""
-
-    url: str
-    expires_at: datetime
-
-
-class SignedUrlRequest(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    file_id: UUID
-    rendition: Annotated[str | None, Field(max_length=32)] = None
-    disposition: Annotated[str | None, Field(pattern="^(inline|attachment)$")] = None
-
-
-class SignedUrlBatch(BaseModel):
-    """Files to sign URLs for, in one call."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    items: Annotated[list[SignedUrlRequest], Field(min_length=1, max_length=1000)]
-    expires_in: Annotated[int, Field(ge=1, le=604_800)] = 900
-
-
-class SignedUrlItem(SignedUrl):
-    file_id: UUID
-    rendition: str | None
-
-
-class SignedUrlItems(BaseModel):
-    items: list[SignedUrlItem]
-
-
 class ProcessRequest(BaseModel):
     """Presets to make again; all of them if left out."""
 

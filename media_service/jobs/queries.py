@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, and_, func, insert, or_, select, update
+from sqlalchemy import Select, Uuid, and_, func, insert, literal, or_, select, update
 from sqlalchemy.sql.dml import Insert, ReturningUpdate, Update
 
 from media_service.dialects import now_ms
@@ -171,8 +171,10 @@ def job_by_id(job_id: UUID, *, owner_id: UUID | None) -> Select[tuple[Job]]:
 
 
 def insert_lease(name: str, *, holder: UUID) -> Insert:
-    """Create a lease that is already over; fails with IntegrityError where it exists."""
-    return insert(Lease).values(name=name, holder=holder, until_ms=0)
+    """Create a lease that is already over; does nothing where it exists."""
+    missing = ~select(Lease.name).where(Lease.name == name).exists()
+    row = select(literal(name), literal(holder, Uuid()), literal(0)).where(missing)
+    return insert(Lease).from_select(["name", "holder", "until_ms"], row)
 
 
 def take_lease(name: str, *, holder: UUID, lease: timedelta) -> ReturningUpdate[tuple[str]]:

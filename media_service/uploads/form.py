@@ -143,7 +143,8 @@ class _FormReader:
         self._field_name = options[b"name"].decode("utf-8", "replace")
         self._is_file = b"filename" in options
         if self._is_file:
-            filename = options[b"filename"].decode("utf-8", "replace")
+            # HTML forms escape a quote in a name this way, and nothing else but line breaks.
+            filename = options[b"filename"].decode("utf-8", "replace").replace("%22", '"')
             self._events.append(FileBegin(self._field_name, filename))
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:

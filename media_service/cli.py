@@ -1,0 +1,182 @@
+"""The command line. Blocking room; each command is a composition root of its own."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from media_service import migrations
+from media_service.auth.service import AuthService
+from media_service.broker import embedded
+from media_service.config import Settings, load_settings
+from media_service.database import Database
+from media_service.exceptions import MediaServiceError
+from media_service.observability import configure_logging
+from media_service.supervisor import Child, supervise
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Self-hosted uploads and media processing.")
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+API_GRACE_SECONDS = 25
+"""How long running requests may take to end after SIGTERM; then they are cut and cleaned up."""
+WORKER_GRACE_SECONDS = 35
+"""The longest that a sandboxed decode may take, and some; a job that is cut is only tried again."""
+KEEP_ALIVE_SECONDS = 75
+"""Longer than the idle timeout of usual proxies (60 s), so that the proxy closes first."""
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """End with one clear line instead of a traceback where the cause is the environment."""
+    try:
+        yield
+    except (MediaServiceError, embedded.EmbeddedRedisError) as error:
+        typer.echo(f"media-service: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def up() -> None:
+    """Run the whole service: API, workers, dispatcher and, unless one is set, a bundled Redis."""
+    with _one_line_errors():
+        settings = load_settings()
+        configure_logging(role="supervisor", log_format=settings.log_format, level=settings.log_level)
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        migrations.upgrade(settings.effective_database_url)
+        new_key = asyncio.run(_ensure_admin(settings))
+        children = _children(settings)
+        code = asyncio.run(
+            supervise(
+                children,
+                run_dir=settings.data_dir.resolve() / "run",
+                on_ready=lambda: _greet(settings, new_key),
+            )
+        )
+    raise typer.Exit(code)
+
+
+@app.command()
+def serve() -> None:
+    """Run the API only."""
+    with _one_line_errors():
+        settings = load_settings()
+        uvicorn.run(
+            "media_service.main:create_app",
+            factory=True,
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=API_GRACE_SECONDS,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        )
+
+
+@app.command()
+def worker() -> None:
+    """Run a worker only."""
+    _become("worker")
+
+
+@app.command()
+def dispatcher() -> None:
+    """Run the dispatcher only: it sends jobs to workers and sweeps what nobody owns."""
+    _become("dispatcher")
+
+
+@app.command()
+def migrate(
+    check: Annotated[bool, typer.Option("--check", help="Only see whether models and migrations agree.")] = False,  # noqa: FBT002 - typer's way to declare a flag
+) -> None:
+    """Bring the database to the newest schema."""
+    with _one_line_errors():
+        settings = load_settings()
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        migrations.upgrade(settings.effective_database_url)
+        if check:
+            migrations.check_models(settings.effective_database_url)
+    typer.echo(f"The database has the newest schema ({migrations.newest_revision()}).")
+
+
+def main() -> None:
+    app()
+
+
+def _become(role: str) -> None:
+    # Replaces this process, so that no import of the API stays in a worker's memory.
+    os.execv(sys.executable, [sys.executable, "-m", "workers", role])  # noqa: S606 - a fixed argv
+
+
+async def _ensure_admin(settings: Settings) -> str | None:
+    database = Database(settings.effective_database_url, pool_size=1)
+    wanted = settings.admin_api_key.get_secret_value() if settings.admin_api_key else None
+    try:
+        return await AuthService(database).ensure_admin(wanted)
+    finally:
+        await database.close()
+
+
+def _children(settings: Settings) -> list[Child]:
+    """What the whole service consists of, in the order of start."""
+    env = {"PYTHONPATH": str(PROJECT_ROOT)}
+    children = []
+    if settings.redis_url is None and settings.broker_url is None:
+        bundled = embedded.prepare(settings.data_dir)
+        children.append(Child("redis", bundled.argv, ready=bundled.is_ready))
+    children.append(
+        Child(
+            "api",
+            [sys.executable, "-m", "media_service.cli", "serve"],
+            env=env,
+            grace_seconds=API_GRACE_SECONDS + 5,
+            ready=_answers(settings),
+        )
+    )
+    for role in ("worker", "dispatcher"):
+        argv = [sys.executable, "-m", "workers", role]
+        children.append(Child(role, argv, env=env, grace_seconds=WORKER_GRACE_SECONDS))
+    return children
+
+
+def _answers(settings: Settings) -> Callable[[], Awaitable[bool]]:
+    """A probe: whether the API answers on its port."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - compared, not bound
+
+    async def probe() -> bool:
+        try:
+            reader, writer = await asyncio.open_connection(host, settings.port)
+        except OSError:
+            return False
+        writer.write(b"GET /livez HTTP/1.0\r\n\r\n")
+        status = await reader.readline()
+        writer.close()
+        return b" 200 " in status
+
+    return probe
+
+
+def _greet(settings: Settings, new_key: str | None) -> None:
+    shown = new_key or ("$MEDIA_ADMIN_API_KEY" if settings.admin_api_key else "<your key>")
+    url = settings.base_url
+    lines = [
+        "",
+        f"  Media Service is running at {url}",
+        f"  API documentation           {url}/docs",
+        f"  Data directory              {settings.data_dir.resolve()}",
+    ]
+    if new_key:
+        lines += ["", f"  Admin API key (shown only this once): {new_key}"]
+    lines += ["", "  Try it:", f'  curl -H "Authorization: Bearer {shown}" -F file=@photo.jpg {url}/v1/files', ""]
+    print("\n".join(lines), flush=True)
+
+
+if __name__ == "__main__":
+    main()

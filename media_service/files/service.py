@@ -1,0 +1,172 @@
+"""Files as records: list, describe, change, delete, process again. API room."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from media_service.auth.scopes import Caller
+from media_service.broker.messages import Lane
+from media_service.database import Database
+from media_service.events.models import EventType, event
+from media_service.exceptions import ErrorKind, MediaServiceError
+from media_service.files import queries
+from media_service.files.access import checked_owner
+from media_service.files.lifecycle import FileStatus
+from media_service.files.models import File, Rendition
+from media_service.files.presentation import record_etag
+from media_service.files.queries import FileFilter
+from media_service.jobs.creation import lane_of, new_job
+from media_service.jobs.doorbell import Bell
+from media_service.jobs.models import Job, JobKind
+from media_service.models import utc_now
+from media_service.pagination import decode_cursor, encode_cursor
+from media_service.transforms.spec import PROCESSABLE_TYPES, Preset
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list, and where the next one begins."""
+
+    files: list[File]
+    next_cursor: str | None
+
+
+class FileService:
+    """Each method is one short transaction. "Not yours" and "not there" are one answer."""
+
+    def __init__(
+        self, *, database: Database, bell: Bell, presets: Sequence[Preset], job_max_attempts: int
+    ) -> None:
+        self._database = database
+        self._bell = bell
+        self._preset_names = [preset.name for preset in presets]
+        self._job_max_attempts = job_max_attempts
+
+    async def list_page(
+        self, caller: Caller, wanted: FileFilter, *, cursor: str | None, newest_first: bool, limit: int
+    ) -> Page:
+        """A page of the caller's files; an admin sees everybody's. Raises MediaServiceError (bad cursor)."""
+        after = decode_cursor(cursor)
+        if not caller.is_admin:
+            wanted = replace(wanted, owner_id=caller.owner_id)
+        # One row more than asked for tells whether another page follows.
+        statement = queries.list_files(wanted, after=after, newest_first=newest_first, limit=limit + 1)
+        async with self._database.read() as session:
+            files = list(await session.scalars(statement))
+        if len(files) <= limit:
+            return Page(files, None)
+        return Page(files[:limit], encode_cursor(files[limit - 1].id))
+
+    async def get(self, file_id: UUID, caller: Caller) -> File:
+        """A file with its renditions. Raises MediaServiceError (not found)."""
+        async with self._database.read() as session:
+            file = (await session.scalars(queries.file_by_id(file_id))).one_or_none()
+        return checked_owner(file, caller)
+
+    async def change(
+        self, file_id: UUID, caller: Caller, changes: dict[str, Any], *, if_match: str | None
+    ) -> File:
+        """Change a record and return it.
+
+        Raises MediaServiceError: not found, precondition failed (If-Match), conflict (changed meanwhile).
+        """
+        async with self._database.transaction() as session:
+            file = checked_owner((await session.scalars(queries.file_by_id(file_id))).one_or_none(), caller)
+            _check_if_match(file, if_match)
+            if changes:
+                now = utc_now()
+                statement = queries.change_file(file_id, version=file.version, at=now, changes=changes)
+                if (await session.execute(statement)).first() is None:
+                    raise _changed_meanwhile()
+                await session.refresh(file)
+        return file
+
+    async def delete(self, file_id: UUID, caller: Caller, *, if_match: str | None) -> None:
+        """Delete a file; a job removes its bytes, so they go even if this process dies now."""
+        will_ring = self._bell.has_room(Lane.HOUSEKEEPING)
+        async with self._database.transaction() as session:
+            file = checked_owner((await session.scalars(queries.bare_file_by_id(file_id))).one_or_none(), caller)
+            _check_if_match(file, if_match)
+            deleted = await session.execute(queries.delete_file(file_id, version=file.version).returning(File.id))
+            if deleted.first() is None:
+                raise _changed_meanwhile()
+            job = new_job(
+                JobKind.PURGE_FILE,
+                owner_id=file.owner_id,
+                file_id=None,
+                payload={"file_id": str(file_id)},
+                max_attempts=self._job_max_attempts,
+                will_ring=will_ring,
+            )
+            session.add_all([job, event(EventType.FILE_DELETED, owner_id=file.owner_id, file_id=file_id)])
+        self._ring(job, will_ring=will_ring)
+
+    async def renditions(self, file_id: UUID, caller: Caller) -> list[Rendition]:
+        """The renditions that a file has now. Raises MediaServiceError (not found)."""
+        return (await self.get(file_id, caller)).renditions
+
+    async def process(self, file_id: UUID, caller: Caller, names: Sequence[str] | None) -> Job:
+        """Make presets again, all or those named. Raises MediaServiceError (not found, unprocessable)."""
+        unknown = sorted(set(names or ()) - set(self._preset_names))
+        if unknown:
+            raise MediaServiceError(
+                ErrorKind.UNPROCESSABLE,
+                "unknown-preset",
+                f"There is no preset named {', '.join(unknown)}.",
+                presets=self._preset_names,
+            )
+        will_ring = self._bell.has_room(Lane.UPLOADS)
+        async with self._database.transaction() as session:
+            file = checked_owner((await session.scalars(queries.bare_file_by_id(file_id))).one_or_none(), caller)
+            if file.content_type not in PROCESSABLE_TYPES or file.status is FileStatus.QUARANTINED:
+                raise MediaServiceError(
+                    ErrorKind.UNPROCESSABLE, "not-an-image", f"A file of the type {file.content_type} has no renditions."
+                )
+            job = new_job(
+                JobKind.PROCESS_FILE,
+                owner_id=file.owner_id,
+                file_id=file_id,
+                payload={"renditions": list(names)} if names is not None else {},
+                max_attempts=self._job_max_attempts,
+                will_ring=will_ring,
+            )
+            session.add(job)
+            if file.status is FileStatus.FAILED:
+                await session.execute(
+                    queries.set_status(file_id, status=FileStatus.PROCESSING, at=utc_now())
+                )
+                session.add(event(EventType.FILE_PROCESSING, owner_id=file.owner_id, file_id=file_id))
+            await session.flush()
+            await session.refresh(job)
+        self._ring(job, will_ring=will_ring)
+        return job
+
+    async def revoke_urls(self, file_id: UUID, caller: Caller) -> None:
+        """End every URL of the file that the service signed. Raises MediaServiceError (not found)."""
+        async with self._database.transaction() as session:
+            checked_owner((await session.scalars(queries.bare_file_by_id(file_id))).one_or_none(), caller)
+            await session.execute(queries.raise_url_epoch(file_id))
+
+    def _ring(self, job: Job, *, will_ring: bool) -> None:
+        if will_ring:
+            self._bell.ring(job.id, lane_of(job))
+
+
+def _check_if_match(file: File, if_match: str | None) -> None:
+    """RFC 9110 §13.1.1 against the record's tag (its version), by strong comparison."""
+    if if_match is None or if_match.strip() == "*":
+        return
+    if record_etag(file.version) not in (tag.strip() for tag in if_match.split(",")):
+        raise MediaServiceError(
+            ErrorKind.PRECONDITION_FAILED,
+            "precondition-failed",
+            "The record was changed since it was read.",
+            etag=record_etag(file.version),
+        )
+
+
+def _changed_meanwhile() -> MediaServiceError:
+    return MediaServiceError(
+        ErrorKind.CONFLICT, "record-changed", "The record was changed meanwhile; read it again and repeat."
+    )

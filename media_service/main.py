@@ -1,0 +1,150 @@
+"""Composition root of the API process. API room.
+
+The only place here that sees all settings; every service is built once per process and given what it needs.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+from anyio import to_thread
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+from redis.asyncio import Redis
+
+from media_service import __version__
+from media_service.auth.service import AuthService
+from media_service.broker.client import Doorbell, JobSender
+from media_service.broker.urls import redis_url
+from media_service.config import Settings, load_settings
+from media_service.database import Database
+from media_service.downloads.router import router as downloads_router
+from media_service.downloads.service import DownloadService
+from media_service.exceptions import ErrorKind, MediaServiceError
+from media_service.files.presentation import FilePresenter
+from media_service.files.router import router as files_router
+from media_service.files.service import FileService
+from media_service.jobs.router import router as jobs_router
+from media_service.jobs.service import JobService
+from media_service.migrations import current_revision, newest_revision
+from media_service.observability import configure_logging
+from media_service.storage.aio import AsyncStorage
+from media_service.storage.port import PresignsDownloads
+from media_service.storage.selection import create_storage
+from media_service.uploads.policy import UploadPolicy
+from media_service.uploads.router import router as uploads_router
+from media_service.uploads.service import UploadService
+from media_service.uploads.sessions import UploadSessions
+from media_service.web import health, problem_pages
+from media_service.web.lingering_close import LingeringClose
+from media_service.web.openapi import DESCRIPTION, TAGS, install_openapi, operation_id
+from media_service.web.problems import install_problem_handlers
+from media_service.web.request_context import RequestContext
+
+log = structlog.get_logger(__name__)
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application; with the settings of the environment if none are given."""
+    settings = settings or load_settings()
+    configure_logging(role="api", log_format=settings.log_format, level=settings.log_level)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            await _start(app, settings, stack)
+            log.info("api.started", base_url=settings.base_url, storage=settings.storage)
+            yield
+        log.info("api.stopped")
+
+    app = FastAPIOffline(
+        title="Media Service",
+        version=__version__,
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        lifespan=lifespan,
+        generate_unique_id_function=operation_id,
+    )
+    for router in (
+        uploads_router, files_router, downloads_router, jobs_router, health.router, problem_pages.router
+    ):  # fmt: skip
+        app.include_router(router)
+    install_problem_handlers(app)
+    install_openapi(app)
+    # The last one added is the outermost: it must see what all the others do.
+    app.add_middleware(LingeringClose)
+    app.add_middleware(RequestContext)
+    return app
+
+
+async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> None:
+    """Build every service, in the order of need; the stack takes them down in reverse."""
+    await check_schema(settings.effective_database_url)
+    database = Database(settings.effective_database_url, pool_size=settings.database_pool_size)
+    stack.push_async_callback(database.close)
+
+    blobs = await to_thread.run_sync(
+        lambda: create_storage(settings.storage, s3=settings, data_dir=settings.data_dir)
+    )
+    storage = AsyncStorage(blobs, concurrency=settings.storage_threads)
+
+    bell = Doorbell(JobSender(settings.effective_broker_url), window=settings.lane_window)
+    bell.start()
+    stack.callback(bell.close)
+
+    sessions = UploadSessions(database, lease=settings.upload_lease)
+    sessions.start()
+    stack.push_async_callback(sessions.close)
+
+    auth = AuthService(database)
+    wanted_key = settings.admin_api_key.get_secret_value() if settings.admin_api_key else None
+    announce_key(await auth.ensure_admin(wanted_key))
+
+    app.state.auth = auth
+    app.state.storage = storage
+    app.state.presenter = FilePresenter(settings.base_url)
+    app.state.jobs = JobService(database)
+    app.state.uploads = UploadService(
+        database=database,
+        storage=storage,
+        policy=UploadPolicy(settings.max_file_size, settings.allowed_types),
+        sessions=sessions,
+        bell=bell,
+        job_max_attempts=settings.job_max_attempts,
+    )
+    app.state.files = FileService(
+        database=database, bell=bell, presets=settings.presets, job_max_attempts=settings.job_max_attempts
+    )
+    app.state.downloads = DownloadService(
+        database=database,
+        signer=await auth.url_signer(),
+        presigner=blobs if isinstance(blobs, PresignsDownloads) else None,
+        presets=settings.presets,
+        base_url=settings.base_url,
+    )
+    redis = Redis.from_url(redis_url(settings.effective_redis_url), socket_timeout=2, socket_connect_timeout=2)
+    stack.push_async_callback(redis.aclose)
+
+    async def check_redis() -> None:
+        await redis.ping()
+
+    app.state.required_checks = {"database": database.check, "storage": storage.check}
+    app.state.optional_checks = {"redis": check_redis}
+
+
+async def check_schema(database_url: str) -> None:
+    """Raises MediaServiceError (conflict) for a database that has another schema than this code needs."""
+    current = await to_thread.run_sync(current_revision, database_url)
+    if current != newest_revision():
+        raise MediaServiceError(
+            ErrorKind.CONFLICT,
+            "old-schema",
+            f"The database has the schema {current or 'of nothing'}, this version needs {newest_revision()}: "
+            "run 'media migrate' first.",
+        )
+
+
+def announce_key(key: str | None) -> None:
+    """Show a key that was just made, once and outside of the log, which others may keep."""
+    if key is not None:
+        print(f"\nAdmin API key (shown only this once): {key}\n", flush=True)  # noqa: T201

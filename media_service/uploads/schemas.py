@@ -1,0 +1,50 @@
+"""The query of a raw upload, and how Swagger describes the two forms of an upload. API room."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
+
+from media_service.files.lifecycle import Visibility
+
+
+class RawUploadQuery(BaseModel):
+    """What a raw body cannot say of itself; a form says it in fields."""
+
+    filename: Annotated[str | None, Field(max_length=1024, description="Name of a raw body.")] = None
+    visibility: Annotated[Visibility | None, Field(description="For a raw body.")] = None
+    tags: Annotated[list[str] | None, Field(description="For a raw body; may be repeated.")] = None
+    custom: Annotated[str | None, Field(description="For a raw body: a JSON object.")] = None
+
+
+UPLOAD_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "One or several files as a form, or one file as the body itself.",
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": {
+                            "type": "array",
+                            "items": {"type": "string", "format": "binary"},
+                            "description": "Files; the field may have any name and be repeated.",
+                        },
+                        "visibility": {"type": "string", "enum": ["private", "public"], "default": "private"},
+                        "tags": {"type": "array", "items": {"type": "string"}},
+                        "custom": {"type": "string", "description": "A JSON object.", "example": "{}"},
+                        "sha256": {
+                            "type": "string",
+                            "pattern": "^[0-9a-fA-F]{64}$",
+                            "description": "SHA-256 (hex) of the file that follows this field.",
+                        },
+                    },
+                },
+                "encoding": {"tags": {"style": "form", "explode": True}},
+            },
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}
+"""The handler takes a plain Request, since any declared body would be read before it runs."""

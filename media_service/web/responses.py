@@ -1,0 +1,38 @@
+"""How problems stand in the OpenAPI document. API room."""
+
+import http
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(BaseModel):
+    """An error by RFC 9457. Some problems have more members, such as `limit_bytes` or `errors`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    request_id: str | None
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of an operation that may end with these statuses."""
+    return {status: _described(status) for status in statuses}
+
+
+def _described(status: int) -> dict[str, Any]:
+    phrase = http.HTTPStatus(status).phrase
+    return {
+        "description": phrase,
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+
+

@@ -1,0 +1,39 @@
+"""Settings of the workers: all that the service has, and what only workers need. For composition roots."""
+
+import os
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from media_service.config import Settings, load_settings
+from workers.processing.limits import ImageLimits, SandboxLimits
+
+
+class WorkerSettings(Settings):
+    """`MEDIA_WORKER_*`, beside everything else."""
+
+    worker_concurrency: Annotated[int, Field(ge=1, le=256)] = max(2, os.cpu_count() or 2)
+    """Jobs at once in one worker process. Each decodes in a child of its own, so more than there are cores
+    only helps a storage with latency."""
+    worker_pool: Literal["threads", "prefork"] = "threads"
+    """Celery's pool. Threads suffice, since decoding happens in sandbox children (docs/decisions)."""
+    worker_dispatch_interval: timedelta = timedelta(milliseconds=500)
+    """Between two looks of the dispatcher at the jobs table; the API's ring is what makes a job start at
+    once, this is what makes it certain."""
+    worker_sweep_interval: timedelta = timedelta(minutes=10)
+    """Between two rounds of the sweeper."""
+    worker_sweep_grace: timedelta = timedelta(hours=1)
+    """How old an object without a row must be before it counts as nobody's. Far longer than the moment
+    between the last byte of an upload and its commit."""
+    worker_max_image_pixels: Annotated[int, Field(ge=1)] = ImageLimits().max_pixels
+    """Width times height; larger images are refused before they are decoded."""
+    worker_sandbox_memory_bytes: Annotated[int, Field(ge=256 * 1024**2)] = SandboxLimits().memory_bytes
+    """Address space of one decode."""
+    worker_sandbox_wall_seconds: Annotated[float, Field(gt=0, le=3600)] = SandboxLimits().wall_seconds
+    """Time that one decode may take."""
+
+
+def load_worker_settings() -> WorkerSettings:
+    """Raises MediaServiceError with one line that says what to change."""
+    return load_settings(WorkerSettings)

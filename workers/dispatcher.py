@@ -1,0 +1,65 @@
+"""The dispatcher process: rounds of dispatching and sweeping until it is told to stop. Composition root."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+
+from media_service.broker.client import JobSender
+from media_service.exceptions import MediaServiceError
+from media_service.observability import configure_logging
+from media_service.storage.selection import create_storage
+from workers.config import load_worker_settings
+from workers.jobs.dispatch import Dispatcher, DispatchRules
+from workers.jobs.sweep import sweep
+from workers.runtime import create_database
+
+log = structlog.get_logger(__name__)
+
+LEADERSHIP_ROUNDS = 20
+"""Rounds that a leader may miss before another takes over."""
+
+
+def run() -> None:
+    """Work until SIGTERM or SIGINT."""
+    settings = load_worker_settings()
+    configure_logging(role="dispatcher", log_format=settings.log_format, level=settings.log_level)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    database = create_database(settings)
+    sender = JobSender(settings.effective_broker_url)
+    storage = create_storage(settings.storage, s3=settings, data_dir=settings.data_dir)
+    rules = DispatchRules(
+        window=settings.lane_window,
+        resend_after=settings.job_resend_after,
+        leadership=settings.worker_dispatch_interval * LEADERSHIP_ROUNDS,
+    )
+    dispatcher = Dispatcher(database, sender, rules)
+    next_sweep = 0.0
+    log.info("dispatcher.started")
+    while not stopping.is_set():
+        leads = _attempt("dispatcher.round_failed", dispatcher.run_round)
+        if leads and time.monotonic() >= next_sweep:
+            next_sweep = time.monotonic() + settings.worker_sweep_interval.total_seconds()
+            _attempt(
+                "sweeper.round_failed", lambda: sweep(database, storage, grace=settings.worker_sweep_grace)
+            )
+        stopping.wait(settings.worker_dispatch_interval.total_seconds())
+    sender.close()
+    database.close()
+    log.info("dispatcher.stopped")
+
+
+def _attempt(failure: str, work: Callable[[], object]) -> bool:
+    """Whether the work was done, and had a truthy result; an outage is logged and passes."""
+    try:
+        return bool(work())
+    except MediaServiceError as error:
+        log.warning(failure, code=error.code)
+    except Exception:
+        # The guarantee that every job runs must outlive a defect in one round.
+        log.exception(failure)
+    return False

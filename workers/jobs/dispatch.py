@@ -1,0 +1,112 @@
+"""Makes certain what the doorbell only makes likely: every due job reaches a worker. Worker room.
+
+Any number of dispatchers may run; one at a time holds the lease and works. All it knows is in the database,
+so it can die at any point, and Redis may lose everything it has.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+from uuid import UUID, uuid4
+
+import structlog
+
+from media_service.broker.messages import Lane
+from media_service.exceptions import MediaServiceError
+from media_service.jobs import queries
+from media_service.models import utc_now
+from workers.database import Database
+from workers.jobs.endings import fail_file
+
+log = structlog.get_logger(__name__)
+
+LEASE_NAME = "dispatcher"
+REAP_LIMIT = 200
+"""Abandoned jobs per round: a bound on one transaction, not on the work."""
+
+INTERRUPTED = ("interrupted", "Every attempt was cut off, the last one included; the file can be processed again.")
+
+
+class Sender(Protocol):
+    """Puts messages into lanes (`broker/client.py`)."""
+
+    def send(self, job_id: UUID, lane: Lane) -> None: ...
+
+    def depth(self, lane: Lane) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchRules:
+    """Times and bounds; all of them are settings."""
+
+    window: int
+    resend_after: timedelta
+    leadership: timedelta
+    """How long another dispatcher waits after the leader fell silent."""
+
+
+class Dispatcher:
+    """One round at a time: hand out again what the dead held, then fill the lanes."""
+
+    def __init__(self, database: Database, sender: Sender, rules: DispatchRules) -> None:
+        self._database = database
+        self._sender = sender
+        self._rules = rules
+        self._id = uuid4()
+
+    def run_round(self) -> bool:
+        """Returns whether this dispatcher leads. Raises MediaServiceError (unavailable)."""
+        if not self._lead():
+            return False
+        self._requeue_abandoned()
+        self._bury_worn_out()
+        for lane in Lane:
+            self._fill(lane)
+        return True
+
+    def _lead(self) -> bool:
+        with self._database.transaction() as session:
+            taken = queries.take_lease(LEASE_NAME, holder=self._id, lease=self._rules.leadership)
+            if session.execute(taken).first() is not None:
+                return True
+            session.execute(queries.insert_lease(LEASE_NAME, holder=self._id))
+            return session.execute(taken).first() is not None
+
+    def _requeue_abandoned(self) -> None:
+        with self._database.transaction() as session:
+            ids = list(session.scalars(queries.requeue_abandoned(limit=REAP_LIMIT)))
+        for job_id in ids:
+            log.warning("job.abandoned", job_id=str(job_id))
+
+    def _bury_worn_out(self) -> None:
+        with self._database.read() as session:
+            jobs = list(session.scalars(queries.worn_out(limit=REAP_LIMIT)))
+        for job in jobs:
+            with self._database.transaction() as session:
+                statement = queries.bury(job.id, at=utc_now(), error=INTERRUPTED)
+                if session.execute(statement).first() is not None and job.file_id is not None:
+                    fail_file(session, job.file_id, INTERRUPTED)
+            log.error("job.dead", job_id=str(job.id), attempts=job.attempts)
+
+    def _fill(self, lane: Lane) -> None:
+        """Send what is due, but never more than lets a lane hold its window of messages."""
+        due = self._due(lane)
+        if not due:
+            return
+        room = self._rules.window - self._sender.depth(lane)
+        batch = due[: max(room, 0)]
+        if not batch:
+            return
+        with self._database.transaction() as session:
+            session.execute(queries.mark_sent(batch))
+        for job_id in batch:
+            self._sender.send(job_id, lane)
+        log.debug("dispatcher.sent", lane=lane.value, jobs=len(batch))
+
+    def _due(self, lane: Lane) -> list[UUID]:
+        statement = queries.due_for_sending(
+            lane.value, resend_after=self._rules.resend_after, limit=self._rules.window
+        )
+        with self._database.read() as session:
+            return list(session.scalars(statement))

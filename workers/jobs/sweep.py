@@ -1,0 +1,108 @@
+"""Takes what no row owns: abandoned uploads, forgotten parts, objects without a file. Worker room.
+
+Each step asks the database freshly and takes only what is older than the grace: what is on its way right
+now must never look like nobody's.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import batched, islice
+from uuid import UUID
+
+import structlog
+
+from media_service.files.queries import known_file_ids
+from media_service.models import utc_now
+from media_service.storage.keys import ORIGINALS, RENDITIONS, original_key, owner_of
+from media_service.storage.port import OpenUpload, Storage, StoredObject
+from media_service.uploads import queries
+from media_service.uploads.models import UploadSession
+from workers.database import Database
+
+log = structlog.get_logger(__name__)
+
+MAX_SESSIONS = 200
+MAX_OBJECTS = 20_000
+"""Looked at per round and kind: a round must end in bounded time in a bucket of any size."""
+BATCH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a round removed."""
+
+    sessions: int
+    uploads: int
+    objects: int
+
+
+def sweep(database: Database, storage: Storage, *, grace: timedelta) -> Swept:
+    """One round. Raises MediaServiceError (unavailable)."""
+    swept = Swept(
+        sessions=_sweep_sessions(database, storage),
+        uploads=_sweep_uploads(database, storage, grace),
+        objects=_sweep_objects(database, storage, grace),
+    )
+    if swept != Swept(0, 0, 0):
+        log.info("sweeper.swept", sessions=swept.sessions, uploads=swept.uploads, objects=swept.objects)
+    return swept
+
+
+def _sweep_sessions(database: Database, storage: Storage) -> int:
+    """Uploads whose process died: their lease says so, whatever their age."""
+    with database.read() as session:
+        abandoned = list(session.scalars(queries.abandoned_sessions(limit=MAX_SESSIONS)))
+    for upload in abandoned:
+        _discard_session(upload, database, storage)
+    return len(abandoned)
+
+
+def _discard_session(upload: UploadSession, database: Database, storage: Storage) -> None:
+    key = original_key(upload.id)
+    if upload.storage_upload_id is not None:
+        storage.abort_upload(key, upload.storage_upload_id)
+    with database.read() as session:
+        has_file = session.scalars(known_file_ids([upload.id])).first() is not None
+    if not has_file:
+        storage.delete([key])  # the process may have died between the last byte and its commit
+    with database.transaction() as session:
+        session.execute(queries.delete_sessions([upload.id]))
+
+
+def _sweep_uploads(database: Database, storage: Storage, grace: timedelta) -> int:
+    """Uploads that the storage knows and no session does."""
+    before = utc_now() - grace
+    old = (upload for upload in storage.list_uploads() if upload.started_at < before)
+    count = 0
+    for uploads in batched(islice(old, MAX_OBJECTS), BATCH):
+        for upload in _without_session(uploads, database):
+            storage.abort_upload(upload.key, upload.upload_id)
+            count += 1
+    return count
+
+
+def _without_session(uploads: tuple[OpenUpload, ...], database: Database) -> Iterator[OpenUpload]:
+    with database.read() as session:
+        live = set(session.scalars(queries.live_storage_uploads([upload.upload_id for upload in uploads])))
+    return (upload for upload in uploads if upload.upload_id not in live)
+
+
+def _sweep_objects(database: Database, storage: Storage, grace: timedelta) -> int:
+    """Objects of files that do not exist."""
+    before = utc_now() - grace
+    count = 0
+    for prefix in (ORIGINALS, RENDITIONS):
+        old = (found for found in storage.list_objects(prefix) if found.modified_at < before)
+        for objects in batched(islice(old, MAX_OBJECTS), BATCH):
+            orphans = _without_file(objects, database)
+            storage.delete(orphans)
+            count += len(orphans)
+    return count
+
+
+def _without_file(objects: tuple[StoredObject, ...], database: Database) -> list[str]:
+    owners: dict[str, UUID] = {found.key: owner_of(found.key) for found in objects}
+    with database.read() as session:
+        known = set(session.scalars(known_file_ids(set(owners.values()))))
+    return [key for key, owner in owners.items() if owner not in known]
