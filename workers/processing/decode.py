@@ -1,8 +1,7 @@
 """From a file to libvips pixels, by the one decoder of the sniffed format. Runs in the child.
 
 JPEG, PNG and WebP come lazily: their decoders run while the first resize pulls rows, so errors appear
-there. `fail_on="error"` makes a truncated or damaged file an error instead of a half picture, but tolerates
-the stray bytes that some phones write after the picture.
+there.
 """
 
 from collections.abc import Callable
@@ -14,6 +13,11 @@ import pi_heif
 import pyvips
 
 _LAZY = {"access": "sequential", "fail_on": "error"}
+"""Damage is an error, never a half picture. Not "warning": libpng warns of many harmless profiles."""
+
+_LAZY_JPEG = {"access": "sequential", "fail_on": "warning"}
+"""To libjpeg even the end in the middle of a scan is a mere warning, and the rest of the picture gray. What
+phones append after the picture, or leave before its end marker, is none."""
 
 
 class Decoded(NamedTuple):
@@ -33,7 +37,7 @@ def decode(source: Path, format_name: str, *, shrink: int) -> Decoded:
 
 
 def _decode_jpeg(source: Path, shrink: int) -> Decoded:
-    return Decoded(pyvips.Image.jpegload(str(source), shrink=shrink, **_LAZY))
+    return Decoded(pyvips.Image.jpegload(str(source), shrink=shrink, **_LAZY_JPEG))
 
 
 def _decode_png(source: Path, _shrink: int) -> Decoded:

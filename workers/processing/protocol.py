@@ -1,10 +1,10 @@
 """Messages between a worker process, its zygote and the children. Core room: bytes and values.
 
 The control socket carries one byte and one descriptor per job: the child's end of that job's own socket
-pair. On the job's socket the worker writes one line (the request), the child one line (its answer) and the
-zygote, after the child is dead, one line (the verdict). A line is JSON without raw newlines; the verdict is
-always the last one, so a child that was killed in mid-line cannot garble it and one that was taken over
-cannot speak after it.
+pair. On the job's socket the worker writes one line (the request) and the child one line (its answer); the
+zygote writes an empty line before the fork and one line (the verdict) when the child is dead. A line is JSON
+without raw newlines. The verdict is always the last one, so a child that was killed in mid-line cannot garble
+it and one that was taken over cannot speak after it.
 """
 
 import json
@@ -19,6 +19,9 @@ MAX_REPLY_BYTES = MAX_LINE_BYTES + 4096
 
 READY = b"r"
 """The zygote has imported everything and will take jobs."""
+
+STARTED = b"\n"
+"""An empty line by the zygote before it forks. A job's socket that ends without it was never begun."""
 
 JOB = b"j"
 """Travels with a job's descriptor."""
@@ -62,10 +65,18 @@ def read_line(channel: socket.socket) -> bytes:
 
 
 def read_all(channel: socket.socket) -> bytes:
-    """To the end of the stream. Raises ValueError beyond MAX_REPLY_BYTES, OSError as the socket does."""
+    """To the end of the stream. Raises ValueError beyond MAX_REPLY_BYTES, TimeoutError as the socket does."""
     received = bytearray()
-    while chunk := channel.recv(MAX_LINE_BYTES):
+    while chunk := _receive(channel):
         received += chunk
         if len(received) > MAX_REPLY_BYTES:
             raise ValueError(f"a reply of more than {MAX_REPLY_BYTES} bytes")
     return bytes(received)
+
+
+def _receive(channel: socket.socket) -> bytes:
+    # A peer that dies with our line unread resets the stream (unix(7)); what it said before still counts.
+    try:
+        return channel.recv(MAX_LINE_BYTES)
+    except ConnectionResetError:
+        return b""

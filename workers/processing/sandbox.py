@@ -70,7 +70,9 @@ class Sandbox:
         if content_type not in SOURCE_FORMATS:
             raise ValueError(f"no decoder for {content_type}")
         request = ImageRequest(source.resolve(), content_type, output_dir.resolve(), _to_targets(presets))
-        reply = self._converse(protocol.encode_line(request.to_json()))
+        line = protocol.encode_line(request.to_json())
+        # Nothing at all came back: the zygote died with the job unbegun in its queue, so a new one may try.
+        reply = self._converse(line) or self._converse(line)
         return read_reply(reply, presets=presets, output_dir=output_dir)
 
     def __enter__(self) -> Self:
@@ -83,11 +85,11 @@ class Sandbox:
         self.close()
 
     def _converse(self, line: bytes) -> bytes:
-        """One job: the request in, all that its socket says out."""
+        """One job: the request in, all that its socket says out (nothing if no zygote took it)."""
         with self._open_job() as channel:
             channel.settimeout(self._limits.wall_seconds + _GRACE_SECONDS)
             # A child that died before it read leaves a broken pipe; the verdict behind it says why.
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            with contextlib.suppress(ConnectionError):
                 channel.sendall(line)
             try:
                 return protocol.read_all(channel)

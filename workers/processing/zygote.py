@@ -98,9 +98,10 @@ class Zygote:
         zygote_pid = os.getpid()
         assert_single_threaded()
         try:
+            channel.send(protocol.STARTED, socket.MSG_DONTWAIT)
             pid = os.fork()
         except OSError:
-            channel.close()  # the worker sees the end without a verdict: crashed, to be tried again
+            channel.close()  # the worker sees an end without a verdict, or is the one who has gone
             return
         if pid == 0:
             run_child(channel, limits=self._limits, image_limits=self._image_limits, zygote_pid=zygote_pid)
