@@ -4,7 +4,8 @@
     objects/renditions/ab/{id}/{recipe}/{sha256}    random also in time-ordered ids
     partial/{upload_id}.{key}               unfinished: `/` in the key is spelled `.`, which no key contains
 
-The name of an unfinished file says all that is known of it, so there is no second file to keep in step.
+The name of an unfinished file says all that is known of it, so there is no second file to keep in step. File
+names end at 255 bytes, so a key may have 208 characters; the longest that `keys.py` spells has 81.
 """
 
 import re
