@@ -1,0 +1,93 @@
+# Works with GNU make and Python 3.11 or newer; nothing else needs to be installed.
+# `make run` and `make test` have an environment each, so the service never sees a development package.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help run test check fmt bench lock clean
+
+# make PYTHON=/path/to/python uses that one and no other.
+PYTHON ?=
+RUN := .venv
+DEV := .venv-dev
+# Arguments for pytest: make test T="tests/unit -k keys"
+T ?=
+
+# An exported script and not a file of its own: all of the set-up stands here. Arguments: folder, lock file.
+# The stamp names the lock file and the interpreter and is written last, so an interrupted set-up starts over.
+define SETUP
+set -eu
+venv=$$1 lock=$$2 stamp=$$1/.installed
+state() { cksum < "$$lock" && echo "$(PYTHON)" && "$$venv/bin/python" -VV; }
+if [ -f "$$stamp" ] && [ "$$(state 2>&1)" = "$$(cat "$$stamp")" ]; then exit 0; fi
+
+# Tried, not looked up: a version manager may leave a python3.13 that only says it is not installed.
+usable='import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))'
+for python in $(or $(PYTHON),python3.13 python3.12 python3.11 python3); do
+    if "$$python" -c "$$usable" 2>/dev/null; then found=$$python; break; fi
+done
+if [ -z "$${found:-}" ]; then
+    echo "Python 3.11 or newer with its venv module is needed (on Debian: python3-venv); or make PYTHON=..." >&2
+    exit 1
+fi
+
+echo "Installing $$lock into $$venv with $$("$$found" -V); needed once, about half a minute ..." >&2
+"$$found" -m venv --clear --without-pip "$$venv"
+echo '*' > "$$venv/.gitignore"
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_USER=0
+quiet='--quiet --quiet --no-compile --no-deps --require-hashes'
+
+# The interpreter's own pip can install into the environment, which saves the seconds of ensurepip. A recent
+# pip is twice as fast as the one of Python 3.11; where it cannot be had, any pip will do.
+pip="$$found -m pip --python $$venv/bin/python"
+$$pip --version >/dev/null 2>&1 || { "$$venv/bin/python" -m ensurepip >/dev/null; pip="$$venv/bin/python -m pip"; }
+echo 'pip==26.3 --hash=sha256:f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13' > "$$venv/pip.txt"
+if $$pip install $$quiet -r "$$venv/pip.txt" 2>/dev/null; then pip="$$venv/bin/python -m pip"; fi
+
+# The lock is complete and every file in it is checked, so nothing is left to resolve (--no-deps). Bytecode is
+# made for what is really imported, at the first start (--no-compile).
+$$pip install $$quiet -r "$$lock"
+state > "$$stamp" 2>&1
+endef
+export SETUP
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+
+run: ## start the whole service on this machine (settings: .env.example)
+	@sh -c "$$SETUP" setup $(RUN) requirements/worker.txt
+	@exec $(RUN)/bin/python -m media_service.cli up
+
+test: ## run the tests; T="..." is passed to pytest
+	@sh -c "$$SETUP" setup $(DEV) requirements/dev.txt
+	@exec $(DEV)/bin/python -m pytest $(T)
+
+check: ## lint, format, types, import rules, migrations
+	@sh -c "$$SETUP" setup $(DEV) requirements/dev.txt
+	$(DEV)/bin/python -m ruff check
+	$(DEV)/bin/python -m ruff format --check
+	$(DEV)/bin/python -m mypy
+	$(DEV)/bin/lint-imports
+	$(DEV)/bin/python -m media_service.cli migrate --check
+
+fmt: ## format the code and fix what can be fixed by itself
+	@sh -c "$$SETUP" setup $(DEV) requirements/dev.txt
+	$(DEV)/bin/python -m ruff format
+	$(DEV)/bin/python -m ruff check --fix
+
+bench: ## measure the service
+	@sh -c "$$SETUP" setup $(DEV) requirements/dev.txt
+	@exec $(DEV)/bin/python -m tests.benchmarks
+
+COMPILE = $(DEV)/bin/python -m uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header pyproject.toml $(U)
+
+lock: ## write requirements/ anew from pyproject.toml; U=--upgrade takes newer versions
+	@sh -c "$$SETUP" setup $(DEV) requirements/dev.txt
+	$(COMPILE) -o requirements/base.txt
+	$(COMPILE) --extra worker -o requirements/worker.txt
+	$(COMPILE) --extra worker --extra prod -o requirements/prod.txt
+	$(COMPILE) --extra worker --extra dev -o requirements/dev.txt
+
+clean: ## remove environments and caches; the service's data stays
+	rm -rf $(RUN) $(DEV) build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find media_service workers tests -name __pycache__ -type d -prune -exec rm -rf {} +
