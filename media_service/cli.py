@@ -131,6 +131,10 @@ def _children(settings: Settings) -> list[Child]:
     if settings.redis_url is None and settings.broker_url is None:
         bundled = embedded.prepare(settings.data_dir)
         children.append(Child("redis", bundled.argv, ready=bundled.is_ready))
+    # The API comes last: the start is over when it answers, and the others load meanwhile.
+    for role in ("worker", "dispatcher"):
+        argv = [sys.executable, "-m", "workers", role]
+        children.append(Child(role, argv, env=env, grace_seconds=WORKER_GRACE_SECONDS))
     children.append(
         Child(
             "api",
@@ -140,9 +144,6 @@ def _children(settings: Settings) -> list[Child]:
             ready=_answers(settings),
         )
     )
-    for role in ("worker", "dispatcher"):
-        argv = [sys.executable, "-m", "workers", role]
-        children.append(Child(role, argv, env=env, grace_seconds=WORKER_GRACE_SECONDS))
     return children
 
 

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
+from media_service import tables  # noqa: F401 - the mappings must be complete before the first statement
 from media_service.dialects import (
     WRITE_OPTION,
     async_url,

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session, sessionmaker
 
+from media_service import tables  # noqa: F401 - the mappings must be complete before the first statement
 from media_service.dialects import (
     WRITE_OPTION,
     configure_engine,

@@ -5,13 +5,9 @@ from typing import Literal
 from alembic import context
 from sqlalchemy import JSON, Connection, Enum, create_engine, pool, text
 
-import media_service.auth.models
-import media_service.events.models
-import media_service.files.models
-import media_service.jobs.models
-import media_service.uploads.models  # noqa: F401 - each import registers its tables
 from media_service.dialects import WRITE_OPTION, configure_engine, sync_url
-from media_service.models import Base, UtcDateTime
+from media_service.models import UtcDateTime
+from media_service.tables import Base
 
 MIGRATION_LOCK = 0x6D656469
 """Any constant will do: replicas that start together migrate one after the other."""

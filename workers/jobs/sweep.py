@@ -4,10 +4,11 @@ Each step asks the database freshly and takes only what is older than the grace:
 now must never look like nobody's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import batched, islice
+from itertools import islice
+from typing import TypeVar
 from uuid import UUID
 
 import structlog
@@ -21,6 +22,8 @@ from media_service.uploads.models import UploadSession
 from workers.database import Database
 
 log = structlog.get_logger(__name__)
+
+Found = TypeVar("Found")
 
 MAX_SESSIONS = 200
 MAX_OBJECTS = 20_000
@@ -75,7 +78,7 @@ def _sweep_uploads(database: Database, storage: Storage, grace: timedelta) -> in
     before = utc_now() - grace
     old = (upload for upload in storage.list_uploads() if upload.started_at < before)
     count = 0
-    for uploads in batched(islice(old, MAX_OBJECTS), BATCH):
+    for uploads in _batches(old):
         for upload in _without_session(uploads, database):
             storage.abort_upload(upload.key, upload.upload_id)
             count += 1
@@ -94,7 +97,7 @@ def _sweep_objects(database: Database, storage: Storage, grace: timedelta) -> in
     count = 0
     for prefix in (ORIGINALS, RENDITIONS):
         old = (found for found in storage.list_objects(prefix) if found.modified_at < before)
-        for objects in batched(islice(old, MAX_OBJECTS), BATCH):
+        for objects in _batches(old):
             orphans = _without_file(objects, database)
             storage.delete(orphans)
             count += len(orphans)
@@ -106,3 +109,9 @@ def _without_file(objects: tuple[StoredObject, ...], database: Database) -> list
     with database.read() as session:
         known = set(session.scalars(known_file_ids(set(owners.values()))))
     return [key for key, owner in owners.items() if owner not in known]
+
+
+def _batches(found: Iterable[Found]) -> Iterator[tuple[Found, ...]]:
+    """Bounded in all and in each; `itertools.batched` came with Python 3.12."""
+    bounded = islice(found, MAX_OBJECTS)
+    return iter(lambda: tuple(islice(bounded, BATCH)), ())

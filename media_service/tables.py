@@ -1,0 +1,13 @@
+"""Every table of the service. Core room.
+
+Foreign keys name tables of other domains, so whoever talks to the database needs all of them known.
+"""
+
+from media_service.auth.models import ApiKey, SigningKey, User
+from media_service.events.models import Event
+from media_service.files.models import File, Rendition
+from media_service.jobs.models import Job, Lease
+from media_service.models import Base
+from media_service.uploads.models import UploadSession
+
+__all__ = ["ApiKey", "Base", "Event", "File", "Job", "Lease", "Rendition", "SigningKey", "UploadSession", "User"]
