@@ -18,7 +18,13 @@ def allow_loader(loader: str) -> None:
     pyvips.operation_block_set(loader, False)
 
 
-_MEMORY_WORDS = ("out of memory", "memory allocation", "insufficient memory", "unable to allocate")
+_MEMORY_WORDS = (
+    "out of memory",
+    "memory allocation",
+    "insufficient memory",
+    "unable to allocate",
+    "temporarily unavailable",  # a thread whose stack does not fit any more
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

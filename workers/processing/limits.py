@@ -27,8 +27,10 @@ class SandboxLimits:
     """What the operating system grants one decode child."""
 
     memory_bytes: int = 1024 * MIB
-    """RLIMIT_AS: address space, of which 200 MiB are the libraries. A 12 MP photo uses under 80 MB of its
-    own; the rest is for 50 MP interlaced PNG and HEIC. Higher lets hostile files push others out."""
+    """RLIMIT_AS: address space, of which 160 MiB are the libraries. A 12 MP photo needs 30 MiB more; the
+    hungriest legal files, WebP and interlaced 16-bit PNG of 49 MP, come to 830 and 715 MiB in all. With
+    less, large files end as "sandbox-out-of-memory", or as crashes where a library aborts; with more,
+    hostile files push others out. Lower it together with `max_pixels`."""
 
     cpu_seconds: int = 20
     """RLIMIT_CPU. A 12 MP photo takes 0.3 s, the slowest legal file (50 MP HEIC) a few seconds on a slow

@@ -58,6 +58,9 @@ class Zygote:
 
     def serve(self) -> None:
         """Return when the worker has gone; no child outlives the call."""
+        # A service manager that tells every process to stop means the worker, which first finishes its jobs.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # a handler must exist for the wake-up byte to be sent
         signal.set_wakeup_fd(self._wake_writer.fileno(), warn_on_full_buffer=False)
         self._poll.register(self._wake, select.POLLIN)

@@ -106,11 +106,11 @@ def test_a_child_that_sleeps_is_killed_at_the_wall_clock(tmp_path: Path, pool: T
 
 
 def test_too_little_memory_is_named(tmp_path: Path):
-    limits = SandboxLimits(memory_bytes=260 * MIB)
+    limits = SandboxLimits(memory_bytes=300 * MIB)
     with Sandbox(limits=limits, image_limits=ImageLimits()) as own:
         process = make_process(own, tmp_path)
         with pytest.raises(MediaServiceError) as caught:
-            process(images.webp(6000, 6000, method=0), "image/webp")
+            process(images.jpeg(6000, 6000, progressive=True, subsampling=0))
         assert (caught.value.kind, caught.value.code) == (ErrorKind.CRASHED, "sandbox-out-of-memory")
         assert process(images.jpeg()).metadata["width"] == 640
 
@@ -140,6 +140,14 @@ def test_the_next_call_works_after_the_zygote_was_killed(own: Sandbox, tmp_path:
         assert process(images.jpeg()).metadata["width"] == 640
         assert own.zygote_pid != before
         assert own.is_alive()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_polite_stop_is_the_workers_to_handle(own: Sandbox, tmp_path: Path, number: int):
+    before = own.zygote_pid
+    os.kill(before or 0, number)
+    assert make_process(own, tmp_path)(images.jpeg()).metadata["width"] == 640
+    assert own.zygote_pid == before
 
 
 def test_a_job_in_flight_fails_by_name_when_the_zygote_is_killed(
@@ -269,6 +277,22 @@ def test_many_jobs_leak_no_descriptor(own: Sandbox, tmp_path: Path):
     for _ in range(20):
         process(images.jpeg(64, 48))
     eventually(lambda: held() == before)
+
+
+@linux_only
+def test_a_zygote_with_a_second_thread_refuses_to_fork():
+    code = (
+        "import threading, workers.processing.zygote as zygote\n"
+        "zygote.assert_single_threaded()\n"
+        "threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+        "zygote.assert_single_threaded()\n"
+    )
+    environment = {"OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, text=True, env=environment
+    )
+    assert done.stderr.count("RuntimeError: the zygote has more than one thread") == 1
+    assert "line 4" in done.stderr
 
 
 def test_the_worker_process_never_loads_a_decoder():
