@@ -20,7 +20,9 @@ from media_service.exceptions import MediaServiceError
 from media_service.observability import configure_logging
 from media_service.supervisor import Child, supervise
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Self-hosted uploads and media processing.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Self-hosted uploads and media processing."
+)
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -94,7 +96,8 @@ def dispatcher() -> None:
 
 @app.command()
 def migrate(
-    check: Annotated[bool, typer.Option("--check", help="Only see whether models and migrations agree.")] = False,  # noqa: FBT002 - typer's way to declare a flag
+    *,
+    check: Annotated[bool, typer.Option(help="Also see whether models and migrations agree.")] = False,
 ) -> None:
     """Bring the database to the newest schema."""
     with _one_line_errors():
@@ -175,7 +178,12 @@ def _greet(settings: Settings, new_key: str | None) -> None:
     ]
     if new_key:
         lines += ["", f"  Admin API key (shown only this once): {new_key}"]
-    lines += ["", "  Try it:", f'  curl -H "Authorization: Bearer {shown}" -F file=@photo.jpg {url}/v1/files', ""]
+    lines += [
+        "",
+        "  Try it:",
+        f'  curl -H "Authorization: Bearer {shown}" -F file=@photo.jpg {url}/v1/files',
+        "",
+    ]
     print("\n".join(lines), flush=True)
 
 

@@ -106,13 +106,26 @@ class Settings(
         return self.broker_url or self.effective_redis_url
 
 
-def load_settings(section: type[AnySettings] = Settings) -> AnySettings:  # type: ignore[assignment]  # python/mypy#3737
-    """Read the settings. Raises MediaServiceError with one line that says what to change."""
+def load_settings() -> Settings:
+    """Read the settings of the API. Raises MediaServiceError with one line that says what to change.
+
+    Names of the workers' own settings pass: one `.env` serves both, and only they can judge theirs.
+    """
+    return load_section(Settings, foreign_prefix=f"{PREFIX}WORKER_")
+
+
+def load_section(section: type[AnySettings], *, foreign_prefix: str | None = None) -> AnySettings:
+    """Read the settings that a class declares; names that begin with `foreign_prefix` are not its own."""
     try:
         settings = section()
     except ValidationError as error:
         raise MediaServiceError(ErrorKind.INVALID, "bad-settings", _explain(error)) from None
-    unknown = sorted(_given_names() - _known_names(section))
+    known = {f"{PREFIX}{name.upper()}" for name in section.model_fields}
+    unknown = sorted(
+        name
+        for name in _given_names() - known
+        if foreign_prefix is None or not name.startswith(foreign_prefix)
+    )
     if unknown:
         raise MediaServiceError(
             ErrorKind.INVALID, "bad-settings", f"Unknown setting: {', '.join(unknown)}. Is it spelled right?"
@@ -125,14 +138,6 @@ def _given_names() -> set[str]:
     return {name.upper() for name in (*os.environ, *from_file) if name.upper().startswith(PREFIX)}
 
 
-def _known_names(section: type["Settings"]) -> set[str]:
-    """Names of the settings, and all names of the workers', which only they can judge."""
-    known = {f"{PREFIX}{name.upper()}" for name in section.model_fields}
-    if section is Settings:
-        known |= {name for name in _given_names() if name.startswith(f"{PREFIX}WORKER_")}
-    return known
-
-
 def _explain(error: ValidationError) -> str:
     """One line: the first wrong setting by its environment name; the value is not shown, it may be secret."""
     first = error.errors(include_url=False, include_input=False)[0]
@@ -140,4 +145,3 @@ def _explain(error: ValidationError) -> str:
     name = first["loc"][0] if first["loc"] else None
     more = "" if error.error_count() == 1 else f" (and {error.error_count() - 1} more)"
     return f"{PREFIX}{str(name).upper()}: {message}{more}" if name else f"{message}{more}"
-

@@ -140,13 +140,13 @@ class json_array_has(FunctionElement[bool]):  # noqa: N801 - spelled like an SQL
 @compiles(json_array_has, "postgresql")
 def _json_array_has_postgresql(element: json_array_has, compiler: SQLCompiler, **kw: Any) -> str:
     array, item = element.clauses
-    return f"{compiler.process(array, **kw)} @> jsonb_build_array(CAST({compiler.process(item, **kw)} AS TEXT))"
+    return (
+        f"{compiler.process(array, **kw)} @> jsonb_build_array(CAST({compiler.process(item, **kw)} AS TEXT))"
+    )
 
 
 @compiles(json_array_has, "sqlite")
 def _json_array_has_sqlite(element: json_array_has, compiler: SQLCompiler, **kw: Any) -> str:
     array, item = element.clauses
-    return (
-        f"EXISTS (SELECT 1 FROM json_each({compiler.process(array, **kw)}) "
-        f"WHERE json_each.value = {compiler.process(item, **kw)})"
-    )
+    items = f"SELECT value FROM json_each({compiler.process(array, **kw)})"  # noqa: S608 - compiled SQL, no values
+    return f"{compiler.process(item, **kw)} IN ({items})"

@@ -122,7 +122,9 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
         presets=settings.presets,
         base_url=settings.base_url,
     )
-    redis = Redis.from_url(redis_url(settings.effective_redis_url), socket_timeout=2, socket_connect_timeout=2)
+    redis = Redis.from_url(
+        redis_url(settings.effective_redis_url), socket_timeout=2, socket_connect_timeout=2
+    )
     stack.push_async_callback(redis.aclose)
 
     async def check_redis() -> None:

@@ -54,7 +54,17 @@ def configure_logging(*, role: str, log_format: Literal["auto", "json", "text"],
 
 def _quieten() -> None:
     # Each says at INFO or WARNING what one canonical line of ours says better.
-    for name in ("uvicorn.access", "python_multipart", "botocore", "boto3", "urllib3", "s3transfer", "celery.worker.strategy", "celery.app.trace", "alembic"):
+    for name in (
+        "uvicorn.access",
+        "python_multipart",
+        "botocore",
+        "boto3",
+        "urllib3",
+        "s3transfer",
+        "celery.worker.strategy",
+        "celery.app.trace",
+        "alembic",
+    ):
         logging.getLogger(name).setLevel(logging.ERROR)
     for name in ("uvicorn", "uvicorn.error", "celery", "celery.task"):
         logger = logging.getLogger(name)

@@ -10,4 +10,15 @@ from media_service.jobs.models import Job, Lease
 from media_service.models import Base
 from media_service.uploads.models import UploadSession
 
-__all__ = ["ApiKey", "Base", "Event", "File", "Job", "Lease", "Rendition", "SigningKey", "UploadSession", "User"]
+__all__ = [
+    "ApiKey",
+    "Base",
+    "Event",
+    "File",
+    "Job",
+    "Lease",
+    "Rendition",
+    "SigningKey",
+    "UploadSession",
+    "User",
+]

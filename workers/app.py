@@ -1,7 +1,13 @@
 """The Celery application of the workers. Composition root; nothing but configuration."""
 
 from celery import Celery
-from celery.signals import setup_logging, worker_init, worker_process_init, worker_process_shutdown, worker_shutdown
+from celery.signals import (
+    setup_logging,
+    worker_init,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_shutdown,
+)
 
 from media_service.broker.messages import Lane
 from media_service.broker.urls import celery_url

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from media_service.config import Settings, load_settings
+from media_service.config import Settings, load_section
 from workers.processing.limits import ImageLimits, SandboxLimits
 
 
@@ -36,4 +36,4 @@ class WorkerSettings(Settings):
 
 def load_worker_settings() -> WorkerSettings:
     """Raises MediaServiceError with one line that says what to change."""
-    return load_settings(WorkerSettings)
+    return load_section(WorkerSettings)

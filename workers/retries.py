@@ -52,5 +52,5 @@ def judge(error: Exception, *, attempts: int, max_attempts: int) -> Verdict:
 
 def delay_after(attempts: int) -> timedelta:
     """Doubling from one second to a minute; a quarter of it random, so that many do not return at once."""
-    doubled = min(FIRST_DELAY * 2 ** min(attempts - 1, 16), MAX_DELAY)
+    doubled: timedelta = min(FIRST_DELAY * 2 ** min(attempts - 1, 16), MAX_DELAY)
     return doubled * random.uniform(0.75, 1.0)  # noqa: S311 - spreads load, protects nothing

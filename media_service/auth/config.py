@@ -23,7 +23,9 @@ class AuthSettings(BaseModel):
             return None
         key = value.get_secret_value()
         if len(key) < MIN_KEY_CHARACTERS or not key.isascii() or not key.isprintable() or " " in key:
-            raise ValueError(f"must have at least {MIN_KEY_CHARACTERS} printable ASCII characters and no space")
+            raise ValueError(
+                f"must have at least {MIN_KEY_CHARACTERS} printable ASCII characters and no space"
+            )
         return value
 
     @field_validator("allow_registration")

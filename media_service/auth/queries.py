@@ -7,7 +7,7 @@ from sqlalchemy import Delete, Select, delete, or_, select
 from media_service.auth.models import ApiKey, KeyOrigin, Role, SigningKey, User
 
 
-def key_by_digest(key_sha256: str, *, at: datetime) -> Select[tuple[ApiKey, Role]]:
+def key_by_digest(key_sha256: str, *, at: datetime) -> Select[ApiKey, Role]:
     """A usable key and its owner's role, by the digest of the whole key."""
     return (
         select(ApiKey, User.role)
@@ -20,15 +20,15 @@ def key_by_digest(key_sha256: str, *, at: datetime) -> Select[tuple[ApiKey, Role
     )
 
 
-def any_key() -> Select[tuple[ApiKey]]:
+def any_key() -> Select[ApiKey]:
     return select(ApiKey).limit(1)
 
 
-def first_admin() -> Select[tuple[User]]:
+def first_admin() -> Select[User]:
     return select(User).where(User.role == Role.ADMIN).order_by(User.id).limit(1)
 
 
-def keys_of_origin(origin: KeyOrigin) -> Select[tuple[ApiKey]]:
+def keys_of_origin(origin: KeyOrigin) -> Select[ApiKey]:
     return select(ApiKey).where(ApiKey.origin == origin)
 
 
@@ -40,6 +40,6 @@ def delete_other_keys_of_origin(origin: KeyOrigin, *, keep_sha256: str) -> Delet
     )
 
 
-def signing_keys() -> Select[tuple[SigningKey]]:
+def signing_keys() -> Select[SigningKey]:
     """All signing keys, the one that signs first."""
     return select(SigningKey).order_by(SigningKey.created_at.desc(), SigningKey.kid)

@@ -28,7 +28,9 @@ class AuthService:
             found = (await session.execute(queries.key_by_digest(digest_of(key), at=utc_now()))).first()
         if found is None:
             raise MediaServiceError(
-                ErrorKind.UNAUTHENTICATED, "invalid-credentials", "The API key is unknown, expired or revoked."
+                ErrorKind.UNAUTHENTICATED,
+                "invalid-credentials",
+                "The API key is unknown, expired or revoked.",
             )
         row, role = found
         granted = frozenset(row.scopes)
@@ -80,6 +82,8 @@ class AuthService:
         async with self._database.transaction() as session:
             rows = list(await session.scalars(queries.signing_keys()))
             if not rows:
-                rows = [SigningKey(kid=secrets.token_hex(4), secret=secrets.token_bytes(SIGNING_SECRET_BYTES))]
+                rows = [
+                    SigningKey(kid=secrets.token_hex(4), secret=secrets.token_bytes(SIGNING_SECRET_BYTES))
+                ]
                 session.add_all(rows)
         return UrlSigner({row.kid: row.secret for row in rows})

@@ -41,13 +41,17 @@ class UrlSigner:
         if not hmac.compare_digest(expected.encode(), given.encode()):
             raise _bad_signature()
         if int(expiry) < now:
-            raise MediaServiceError(ErrorKind.GONE, "url-expired", "This signed URL has expired; ask for a new one.")
+            raise MediaServiceError(
+                ErrorKind.GONE, "url-expired", "This signed URL has expired; ask for a new one."
+            )
         return int(expiry)
 
     def _signature(
         self, kid: str, path: str, parameters: Mapping[str, str], *, expires_at: int, epoch: int
     ) -> str:
-        canonical = "\n".join(["GET", path, str(expires_at), kid, str(epoch), urlencode(sorted(parameters.items()))])
+        canonical = "\n".join(
+            ["GET", path, str(expires_at), kid, str(epoch), urlencode(sorted(parameters.items()))]
+        )
         digest = hmac.digest(self.keys[kid], canonical.encode(), "sha256")
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 

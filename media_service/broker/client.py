@@ -58,7 +58,12 @@ class JobSender:
     def __init__(self, broker_url: str) -> None:
         self._app = celery_app(broker_url)
         connection = self._app.connection_for_write()
-        self._broker_errors = (OperationalError, OSError, *connection.connection_errors, *connection.channel_errors)
+        self._broker_errors = (
+            OperationalError,
+            OSError,
+            *connection.connection_errors,
+            *connection.channel_errors,
+        )
 
     def send(self, job_id: UUID, lane: Lane) -> None:
         """Put one message into a lane. Raises MediaServiceError (unavailable) if the broker is away."""

@@ -109,7 +109,9 @@ async def sign_urls(batch: SignedUrlBatch, caller: Reader, downloads: Downloads)
     """Make signed URLs for many files in one call."""
     links = await downloads.links(batch.items, caller, expires_in=timedelta(seconds=batch.expires_in))
     items = [
-        SignedUrlItem(file_id=item.file_id, rendition=item.rendition, url=link.url, expires_at=link.expires_at)
+        SignedUrlItem(
+            file_id=item.file_id, rendition=item.rendition, url=link.url, expires_at=link.expires_at
+        )
         for item, link in zip(batch.items, links, strict=True)
     ]
     return SignedUrlItems(items=items)

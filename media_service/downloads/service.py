@@ -15,7 +15,7 @@ from media_service.database import Database
 from media_service.downloads.schemas import SignedUrlRequest
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.files import queries
-from media_service.files.access import check_downloadable, checked_owner, file_not_found, may_read
+from media_service.files.access import check_downloadable, file_not_found, may_read
 from media_service.files.lifecycle import FileStatus, Visibility
 from media_service.files.models import File, Rendition
 from media_service.storage.port import PresignsDownloads
@@ -60,15 +60,16 @@ class DownloadService:
         self, file_id: UUID, caller: Caller | None, *, disposition: Disposition | None
     ) -> Representation:
         """An original that the caller may read. Raises MediaServiceError (401, 403, 404)."""
-        file, _ = await self._load(file_id, None)
-        return _original(_readable(file, caller), disposition, _cache_of(file))
+        found, _ = await self._load(file_id, None)
+        file = _readable(found, caller)
+        return _original(file, disposition, _cache_of(file))
 
     async def rendition(
         self, file_id: UUID, name: str, caller: Caller | None, *, disposition: Disposition | None
     ) -> Representation:
         """A rendition that the caller may read. Raises MediaServiceError (401, 403, 404)."""
-        file, rendition = await self._load(file_id, name)
-        _readable(file, caller)
+        found, rendition = await self._load(file_id, name)
+        file = _readable(found, caller)
         return _rendition(file, self._made(file, rendition, name), disposition, _cache_of(file))
 
     async def signed(
@@ -97,8 +98,8 @@ class DownloadService:
         expires_in: timedelta,
     ) -> SignedLink:
         """A URL for a file that the caller may read. Raises MediaServiceError (401, 403, 404)."""
-        file, rendition = await self._load(file_id, rendition_name)
-        file = _readable(file, caller)
+        found, rendition = await self._load(file_id, rendition_name)
+        file = _readable(found, caller)
         return self._link(file, rendition, rendition_name, disposition, expires_in)
 
     async def links(
@@ -153,7 +154,9 @@ class DownloadService:
     def _sign(
         self, file: File, name: str | None, disposition: Disposition | None, expires_at: datetime
     ) -> str:
-        path = f"/v1/signed/files/{file.id}" + (f"/renditions/{name}" if name is not None else "") + "/content"
+        path = (
+            f"/v1/signed/files/{file.id}" + (f"/renditions/{name}" if name is not None else "") + "/content"
+        )
         parameters = {"disposition": disposition} if disposition is not None else {}
         signed = self._signer.sign(
             path, parameters, expires_at=int(expires_at.timestamp()), epoch=file.url_epoch
@@ -181,7 +184,9 @@ class DownloadService:
                 status=file.status.value,
                 status_reason=reason,
             )
-        raise MediaServiceError(ErrorKind.NOT_FOUND, "rendition-not-found", f"The file has no rendition '{name}'.")
+        raise MediaServiceError(
+            ErrorKind.NOT_FOUND, "rendition-not-found", f"The file has no rendition '{name}'."
+        )
 
 
 def _readable(file: File | None, caller: Caller | None) -> File:
@@ -201,8 +206,8 @@ def _readable(file: File | None, caller: Caller | None) -> File:
     return file
 
 
-def _cache_of(file: File | None) -> str:
-    return PUBLIC_CACHE if file is not None and file.visibility is Visibility.PUBLIC else PRIVATE_CACHE
+def _cache_of(file: File) -> str:
+    return PUBLIC_CACHE if file.visibility is Visibility.PUBLIC else PRIVATE_CACHE
 
 
 def _original(file: File, disposition: Disposition | None, cache_control: str) -> Representation:

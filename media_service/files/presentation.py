@@ -1,12 +1,13 @@
 """From a file's rows to what clients see. API room, though it only computes."""
 
+from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
 from media_service.files.models import File, Rendition
 from media_service.files.schemas import FileOut, FileUrls, RenditionOut, StatusReason
 
-NOTHING_KNOWN = {"width": None, "height": None, "exif": {}, "duration": None}
+NOTHING_KNOWN: dict[str, Any] = {"width": None, "height": None, "exif": {}, "duration": None}
 """Members of `metadata` that are always there, before and without processing."""
 
 
@@ -19,7 +20,9 @@ class FilePresenter:
     def file(self, file: File, renditions: list[Rendition]) -> FileOut:
         """The whole description of a file."""
         url = self.file_url(file.id)
-        reason = StatusReason(code=file.status_code, detail=file.status_detail or "") if file.status_code else None
+        reason = (
+            StatusReason(code=file.status_code, detail=file.status_detail or "") if file.status_code else None
+        )
         return FileOut(
             id=file.id,
             filename=file.filename,

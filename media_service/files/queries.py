@@ -32,25 +32,25 @@ class FileFilter:
             File.kind: self.kind,
             File.visibility: self.visibility,
         }
-        found: list[ColumnElement[bool]] = [column == value for column, value in columns.items() if value is not None]
+        found: list[ColumnElement[bool]] = [
+            column == value for column, value in columns.items() if value is not None
+        ]
         if self.tag is not None:
             found.append(json_array_has(File.tags.expression, literal(self.tag)))
         return found
 
 
-def file_by_id(file_id: UUID) -> Select[tuple[File]]:
+def file_by_id(file_id: UUID) -> Select[File]:
     """A file with its renditions."""
     return select(File).where(File.id == file_id).options(selectinload(File.renditions))
 
 
-def bare_file_by_id(file_id: UUID) -> Select[tuple[File]]:
+def bare_file_by_id(file_id: UUID) -> Select[File]:
     """A file alone, for a download or a change."""
     return select(File).where(File.id == file_id)
 
 
-def list_files(
-    wanted: FileFilter, *, after: UUID | None, newest_first: bool, limit: int
-) -> Select[tuple[File]]:
+def list_files(wanted: FileFilter, *, after: UUID | None, newest_first: bool, limit: int) -> Select[File]:
     """One keyset page in order of creation; `after` is the last id of the page before."""
     statement = select(File).where(*wanted.conditions()).options(selectinload(File.renditions)).limit(limit)
     if newest_first:
@@ -60,11 +60,11 @@ def list_files(
     return statement if after is None else statement.where(File.id > after)
 
 
-def rendition_by_name(file_id: UUID, name: str) -> Select[tuple[Rendition]]:
+def rendition_by_name(file_id: UUID, name: str) -> Select[Rendition]:
     return select(Rendition).where(Rendition.file_id == file_id, Rendition.name == name)
 
 
-def renditions_of(file_id: UUID) -> Select[tuple[Rendition]]:
+def renditions_of(file_id: UUID) -> Select[Rendition]:
     return select(Rendition).where(Rendition.file_id == file_id).order_by(Rendition.width_px)
 
 
@@ -78,7 +78,7 @@ def delete_renditions(file_id: UUID, names: list[str]) -> Delete:
 
 def change_file(
     file_id: UUID, *, version: int, at: datetime, changes: dict[str, Any]
-) -> ReturningUpdate[tuple[int]]:
+) -> ReturningUpdate[int]:
     """Change a record that still has `version` (compare-and-set); no row means that it moved on."""
     return (
         update(File)
@@ -96,7 +96,7 @@ def set_status(
     at: datetime,
     reason: tuple[str, str] | None = None,
     described: dict[str, Any] | None = None,
-) -> ReturningUpdate[tuple[UUID]]:
+) -> ReturningUpdate[UUID]:
     """Set a file's state, with why (code, detail) and what processing found out; no row: it is gone."""
     code, detail = reason or (None, None)
     return (
@@ -117,20 +117,22 @@ def set_status(
 
 def delete_file(file_id: UUID, *, version: int) -> Delete:
     """Delete a record that still has `version`; renditions and jobs go with it."""
-    return delete(File).where(File.id == file_id, File.version == version).execution_options(
-        synchronize_session=False
+    return (
+        delete(File)
+        .where(File.id == file_id, File.version == version)
+        .execution_options(synchronize_session=False)
     )
 
 
-def files_by_ids(file_ids: Collection[UUID]) -> Select[tuple[File]]:
+def files_by_ids(file_ids: Collection[UUID]) -> Select[File]:
     return select(File).where(File.id.in_(file_ids))
 
 
-def renditions_of_files(file_ids: Collection[UUID]) -> Select[tuple[Rendition]]:
+def renditions_of_files(file_ids: Collection[UUID]) -> Select[Rendition]:
     return select(Rendition).where(Rendition.file_id.in_(file_ids))
 
 
-def raise_url_epoch(file_id: UUID) -> ReturningUpdate[tuple[int]]:
+def raise_url_epoch(file_id: UUID) -> ReturningUpdate[int]:
     """End every URL of a file that the service signed so far."""
     return (
         update(File)
@@ -141,6 +143,6 @@ def raise_url_epoch(file_id: UUID) -> ReturningUpdate[tuple[int]]:
     )
 
 
-def known_file_ids(file_ids: Collection[UUID]) -> Select[tuple[UUID]]:
+def known_file_ids(file_ids: Collection[UUID]) -> Select[UUID]:
     """Which of these files exist."""
     return select(File.id).where(File.id.in_(file_ids))

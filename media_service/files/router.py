@@ -37,13 +37,17 @@ async def list_files(
     kind: FileKind | None = None,
     visibility: Visibility | None = None,
     tag: Annotated[str | None, Query(max_length=100)] = None,
-    order: Annotated[str, Query(pattern=r"^-?created_at$", description="`-created_at`: newest first.")] = "-created_at",
+    order: Annotated[
+        str, Query(pattern=r"^-?created_at$", description="`-created_at`: newest first.")
+    ] = "-created_at",
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
     cursor: Annotated[str | None, Query(max_length=100)] = None,
 ) -> FilePage:
     """List files, page by page; a page stays right while files are added."""
     wanted = FileFilter(status=file_status, kind=kind, visibility=visibility, tag=tag)
-    page = await files.list_page(caller, wanted, cursor=cursor, newest_first=order.startswith("-"), limit=limit)
+    page = await files.list_page(
+        caller, wanted, cursor=cursor, newest_first=order.startswith("-"), limit=limit
+    )
     if page.next_cursor is not None:
         response.headers["Link"] = presenter.next_link(request.query_params.multi_items(), page.next_cursor)
     return FilePage(
@@ -102,7 +106,9 @@ async def delete_file(file_id: UUID, caller: Deleter, files: Files, if_match: If
 
 
 @router.get("/files/{file_id}/renditions", responses=problems(401, 403, 404, 422))
-async def list_renditions(file_id: UUID, caller: Reader, files: Files, presenter: Presenter) -> RenditionItems:
+async def list_renditions(
+    file_id: UUID, caller: Reader, files: Files, presenter: Presenter
+) -> RenditionItems:
     """List the renditions that a file has now."""
     found = await files.renditions(file_id, caller)
     return RenditionItems(items=[presenter.rendition(rendition) for rendition in found])

@@ -86,9 +86,13 @@ class FileService:
         """Delete a file; a job removes its bytes, so they go even if this process dies now."""
         will_ring = self._bell.has_room(Lane.HOUSEKEEPING)
         async with self._database.transaction() as session:
-            file = checked_owner((await session.scalars(queries.bare_file_by_id(file_id))).one_or_none(), caller)
+            file = checked_owner(
+                (await session.scalars(queries.bare_file_by_id(file_id))).one_or_none(), caller
+            )
             _check_if_match(file, if_match)
-            deleted = await session.execute(queries.delete_file(file_id, version=file.version).returning(File.id))
+            deleted = await session.execute(
+                queries.delete_file(file_id, version=file.version).returning(File.id)
+            )
             if deleted.first() is None:
                 raise _changed_meanwhile()
             job = new_job(
@@ -118,10 +122,14 @@ class FileService:
             )
         will_ring = self._bell.has_room(Lane.UPLOADS)
         async with self._database.transaction() as session:
-            file = checked_owner((await session.scalars(queries.bare_file_by_id(file_id))).one_or_none(), caller)
+            file = checked_owner(
+                (await session.scalars(queries.bare_file_by_id(file_id))).one_or_none(), caller
+            )
             if file.content_type not in PROCESSABLE_TYPES or file.status is FileStatus.QUARANTINED:
                 raise MediaServiceError(
-                    ErrorKind.UNPROCESSABLE, "not-an-image", f"A file of the type {file.content_type} has no renditions."
+                    ErrorKind.UNPROCESSABLE,
+                    "not-an-image",
+                    f"A file of the type {file.content_type} has no renditions.",
                 )
             job = new_job(
                 JobKind.PROCESS_FILE,
@@ -133,9 +141,7 @@ class FileService:
             )
             session.add(job)
             if file.status is FileStatus.FAILED:
-                await session.execute(
-                    queries.set_status(file_id, status=FileStatus.PROCESSING, at=utc_now())
-                )
+                await session.execute(queries.set_status(file_id, status=FileStatus.PROCESSING, at=utc_now()))
                 session.add(event(EventType.FILE_PROCESSING, owner_id=file.owner_id, file_id=file_id))
             await session.flush()
             await session.refresh(job)

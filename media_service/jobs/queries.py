@@ -17,7 +17,7 @@ def milliseconds(duration: timedelta) -> int:
     return int(duration.total_seconds() * 1000)
 
 
-def claim(job_id: UUID, *, token: UUID, lease: timedelta, at: datetime) -> ReturningUpdate[tuple[Job]]:
+def claim(job_id: UUID, *, token: UUID, lease: timedelta, at: datetime) -> ReturningUpdate[Job]:
     """Take a job, counting the attempt before the work. Gives no row if another has it or it is not due.
 
     A compare-and-set, so a message that arrives twice does nothing twice.
@@ -48,7 +48,7 @@ def _lease_ran_out() -> Any:
     return and_(Job.status == JobStatus.RUNNING, Job.lease_until_ms < now_ms())
 
 
-def renew(tokens: Sequence[UUID], *, lease: timedelta) -> ReturningUpdate[tuple[UUID | None]]:
+def renew(tokens: Sequence[UUID], *, lease: timedelta) -> ReturningUpdate[UUID | None]:
     """Extend the leases that are still held; returns their tokens, so the rest are known to be lost."""
     return (
         update(Job)
@@ -61,7 +61,7 @@ def renew(tokens: Sequence[UUID], *, lease: timedelta) -> ReturningUpdate[tuple[
 
 def finish(
     job_id: UUID, *, token: UUID, status: JobStatus, at: datetime, error: tuple[str, str] | None = None
-) -> ReturningUpdate[tuple[UUID]]:
+) -> ReturningUpdate[UUID]:
     """Publish the end of a job, if `token` still holds its lease: no row means that it was fenced out."""
     code, detail = error or (None, None)
     return (
@@ -81,9 +81,7 @@ def finish(
     )
 
 
-def put_back(
-    job_id: UUID, *, token: UUID, delay: timedelta, error: tuple[str, str]
-) -> ReturningUpdate[tuple[UUID]]:
+def put_back(job_id: UUID, *, token: UUID, delay: timedelta, error: tuple[str, str]) -> ReturningUpdate[UUID]:
     """Queue a job again after `delay`, if `token` still holds its lease."""
     code, detail = error
     return (
@@ -103,7 +101,7 @@ def put_back(
     )
 
 
-def requeue_abandoned(*, limit: int) -> ReturningUpdate[tuple[UUID]]:
+def requeue_abandoned(*, limit: int) -> ReturningUpdate[UUID]:
     """Queue again what a dead worker held and may still be tried; the attempt stays counted."""
     abandoned = select(Job.id).where(_lease_ran_out(), Job.attempts < Job.max_attempts).limit(limit)
     return (
@@ -115,12 +113,12 @@ def requeue_abandoned(*, limit: int) -> ReturningUpdate[tuple[UUID]]:
     )
 
 
-def worn_out(*, limit: int) -> Select[tuple[Job]]:
+def worn_out(*, limit: int) -> Select[Job]:
     """Jobs whose last allowed attempt ended in silence."""
     return select(Job).where(_lease_ran_out(), Job.attempts >= Job.max_attempts).limit(limit)
 
 
-def bury(job_id: UUID, *, at: datetime, error: tuple[str, str]) -> ReturningUpdate[tuple[UUID]]:
+def bury(job_id: UUID, *, at: datetime, error: tuple[str, str]) -> ReturningUpdate[UUID]:
     """Make a worn-out job a dead letter, unless somebody was quicker."""
     code, detail = error
     return (
@@ -139,7 +137,7 @@ def bury(job_id: UUID, *, at: datetime, error: tuple[str, str]) -> ReturningUpda
     )
 
 
-def due_for_sending(lane: str, *, resend_after: timedelta, limit: int) -> Select[tuple[UUID]]:
+def due_for_sending(lane: str, *, resend_after: timedelta, limit: int) -> Select[UUID]:
     """Queued jobs of a lane that no message stands for: never sent, or sent and not claimed for long."""
     return (
         select(Job.id)
@@ -164,7 +162,7 @@ def mark_sent(job_ids: Sequence[UUID]) -> Update:
     )
 
 
-def job_by_id(job_id: UUID, *, owner_id: UUID | None) -> Select[tuple[Job]]:
+def job_by_id(job_id: UUID, *, owner_id: UUID | None) -> Select[Job]:
     """One job; `owner_id` None means any owner's."""
     statement = select(Job).where(Job.id == job_id)
     return statement if owner_id is None else statement.where(Job.owner_id == owner_id)
@@ -177,7 +175,7 @@ def insert_lease(name: str, *, holder: UUID) -> Insert:
     return insert(Lease).from_select(["name", "holder", "until_ms"], row)
 
 
-def take_lease(name: str, *, holder: UUID, lease: timedelta) -> ReturningUpdate[tuple[str]]:
+def take_lease(name: str, *, holder: UUID, lease: timedelta) -> ReturningUpdate[str]:
     """Take or extend a named lease; no row means that another holds it."""
     return (
         update(Lease)

@@ -11,7 +11,11 @@ PIPELINE_VERSION = 1
 
 RenditionFormat = Literal["webp", "jpeg", "png"]
 
-RENDITION_CONTENT_TYPES: dict[RenditionFormat, str] = {"webp": "image/webp", "jpeg": "image/jpeg", "png": "image/png"}
+RENDITION_CONTENT_TYPES: dict[RenditionFormat, str] = {
+    "webp": "image/webp",
+    "jpeg": "image/jpeg",
+    "png": "image/png",
+}
 
 MAX_RENDITION_SIDE_PX = 8192
 """Larger outputs cost memory out of proportion; WebP itself ends at 16383."""
@@ -35,7 +39,9 @@ class Preset(BaseModel):
     @property
     def recipe(self) -> str:
         """Digest of all that decides the pixels: 16 hex digits. The name does not take part."""
-        canonical = json.dumps({"pipeline": PIPELINE_VERSION, **self.model_dump(exclude={"name"})}, sort_keys=True)
+        canonical = json.dumps(
+            {"pipeline": PIPELINE_VERSION, **self.model_dump(exclude={"name"})}, sort_keys=True
+        )
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
@@ -45,5 +51,7 @@ DEFAULT_PRESETS = (
     Preset(name="large", width_px=1600, height_px=1600),
 )
 
-PROCESSABLE_TYPES = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif", "image/heic", "image/heif"})
+PROCESSABLE_TYPES = frozenset(
+    {"image/jpeg", "image/png", "image/webp", "image/gif", "image/heic", "image/heif"}
+)
 """Sniffed types that have a processor; a file of any other type is `ready` as it is stored."""

@@ -25,7 +25,11 @@ class Batch:
     """Receives files one after the other. Leaving the block by an exception discards all of them."""
 
     def __init__(
-        self, make_receiver: Callable[[Announced], FileReceiver], *, storage: AsyncStorage, sessions: UploadSessions
+        self,
+        make_receiver: Callable[[Announced], FileReceiver],
+        *,
+        storage: AsyncStorage,
+        sessions: UploadSessions,
     ) -> None:
         self.received: list[ReceivedFile] = []
         self._make_receiver = make_receiver

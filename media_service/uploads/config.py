@@ -25,7 +25,11 @@ class UploadSettings(BaseModel):
     @field_validator("allowed_types", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
-        return tuple(item.strip().lower() for item in value.split(",") if item.strip()) if isinstance(value, str) else value
+        return (
+            tuple(item.strip().lower() for item in value.split(",") if item.strip())
+            if isinstance(value, str)
+            else value
+        )
 
     @field_validator("allowed_types")
     @classmethod

@@ -122,7 +122,10 @@ class _FormReader:
         self._parts += 1
         if self._parts > MAX_PARTS:
             raise MediaServiceError(
-                ErrorKind.INVALID, "too-many-parts", f"A form may have at most {MAX_PARTS} parts.", limit=MAX_PARTS
+                ErrorKind.INVALID,
+                "too-many-parts",
+                f"A form may have at most {MAX_PARTS} parts.",
+                limit=MAX_PARTS,
             )
         self._begin_part()
 
@@ -137,7 +140,9 @@ class _FormReader:
         self._header_name = self._header_value = b""
 
     def _on_headers_finished(self) -> None:
-        disposition, options = parse_options_header(self._headers.get(b"content-disposition", b"").decode("latin-1"))
+        disposition, options = parse_options_header(
+            self._headers.get(b"content-disposition", b"").decode("latin-1")
+        )
         if disposition != b"form-data" or b"name" not in options:
             raise _malformed("A part has no 'Content-Disposition: form-data' with a name.")
         self._field_name = options[b"name"].decode("utf-8", "replace")

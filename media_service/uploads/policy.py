@@ -25,7 +25,7 @@ class UploadPolicy:
 
     def check_type(self, content_type: str) -> None:
         """Raises MediaServiceError (unsupported type) for a sniffed type that is not on the list."""
-        family = content_type.split("/")[0]
+        family = content_type.split("/", maxsplit=1)[0]
         if not {content_type, f"{family}/*", "*/*"}.intersection(self.allowed_types):
             raise MediaServiceError(
                 ErrorKind.UNSUPPORTED_TYPE,

@@ -47,12 +47,12 @@ def delete_sessions(session_ids: Sequence[UUID]) -> Delete:
     )
 
 
-def abandoned_sessions(*, limit: int) -> Select[tuple[UploadSession]]:
+def abandoned_sessions(*, limit: int) -> Select[UploadSession]:
     """Sessions whose process went away without a word."""
     return select(UploadSession).where(UploadSession.lease_until_ms < now_ms()).limit(limit)
 
 
-def live_storage_uploads(storage_upload_ids: Sequence[str]) -> Select[tuple[str | None]]:
+def live_storage_uploads(storage_upload_ids: Sequence[str]) -> Select[str | None]:
     """Which of these uploads of the storage belong to a session."""
     return select(UploadSession.storage_upload_id).where(
         UploadSession.storage_upload_id.in_(storage_upload_ids)

@@ -75,7 +75,12 @@ class UploadService:
         return await self._register(caller, batch, file_fields)
 
     async def receive_raw(
-        self, caller: Caller, query: RawUploadQuery, *, headers: Mapping[str, str], chunks: AsyncIterable[bytes]
+        self,
+        caller: Caller,
+        query: RawUploadQuery,
+        *,
+        headers: Mapping[str, str],
+        chunks: AsyncIterable[bytes],
     ) -> list[File]:
         """Store a body that is one file. Raises MediaServiceError for any refusal."""
         fields = query_fields(query)

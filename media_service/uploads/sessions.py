@@ -1,4 +1,4 @@
-"""Claims on the bytes of uploads that outgrew their first part, kept alive while their process lives. API room."""
+"""Claims on the bytes of uploads that outgrew their first part, alive while their process is. API room."""
 
 import asyncio
 from collections.abc import Collection

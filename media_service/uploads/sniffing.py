@@ -6,6 +6,7 @@ more. Whether a file really is what its first bytes claim, only its decoder can 
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import filetype
 
@@ -50,17 +51,18 @@ def _by_brand(head: bytes) -> str | None:
 def _image_brand(head: bytes) -> str | None:
     box = head[8 : min(int.from_bytes(head[:4], "big"), len(head))]
     brands = [box[:4], *(box[at : at + 4] for at in range(8, len(box), 4))]
-    named = [_BRANDS[brand] for brand in brands if brand in _BRANDS]
+    if brands[0] not in _BRANDS:
+        return None
     # mif1 only says "some HEIF"; a more exact brand beside it decides.
+    named = [_BRANDS[brand] for brand in brands if brand in _BRANDS]
     exact = [name for name in named if name != "image/heif"]
-    return (exact or named or [None])[0] if brands[0] in _BRANDS else None
+    return (exact or named)[0]
 
 
 def _load_libmagic() -> Callable[[bytes], str]:
-    try:
+    # On a platform without the wheel, python-magic looks for the system's library.
+    with suppress(ImportError):
         import pylibmagic  # noqa: F401 - points python-magic at the bundled library
-    except ImportError:
-        pass  # a platform without the wheel: python-magic then looks for the system's library
     try:
         import magic
     except ImportError:

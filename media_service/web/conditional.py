@@ -31,7 +31,9 @@ class Validators:
         if (if_match := headers.get("if-match")) is not None:
             if not self._listed_in(if_match, weak=False):
                 raise precondition_failed()
-        elif (since := _http_date(headers.get("if-unmodified-since"))) is not None and self._seconds() > since:
+        elif (
+            since := _http_date(headers.get("if-unmodified-since"))
+        ) is not None and self._seconds() > since:
             raise precondition_failed()
         if (if_none_match := headers.get("if-none-match")) is not None:
             return self._listed_in(if_none_match, weak=True)
@@ -58,7 +60,9 @@ class Validators:
 
 def precondition_failed() -> MediaServiceError:
     return MediaServiceError(
-        ErrorKind.PRECONDITION_FAILED, "precondition-failed", "The resource is not in the state that was asked for."
+        ErrorKind.PRECONDITION_FAILED,
+        "precondition-failed",
+        "The resource is not in the state that was asked for.",
     )
 
 

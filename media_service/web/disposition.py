@@ -9,11 +9,13 @@ Disposition = Literal["inline", "attachment"]
 
 INLINE_TYPES = frozenset(
     {
-        "image/jpeg", "image/png", "image/webp", "image/gif", "image/avif", "image/bmp", "image/heic", "image/heif",
-        "video/mp4", "video/webm", "video/quicktime", "audio/mpeg", "audio/mp4", "audio/ogg", "audio/flac",
-        "audio/wav", "audio/x-wav", "application/pdf", "text/plain",
+        *(f"image/{name}" for name in ("jpeg", "png", "webp", "gif", "avif", "bmp", "heic", "heif")),
+        *(f"video/{name}" for name in ("mp4", "webm", "quicktime")),
+        *(f"audio/{name}" for name in ("mpeg", "mp4", "ogg", "flac", "wav", "x-wav")),
+        "application/pdf",
+        "text/plain",
     }
-)  # fmt: skip
+)
 """Types that no browser runs as a program of this origin; HTML, SVG, XML and scripts are not among them."""
 
 # RFC 8187 §3.2.1 attr-char, beyond letters and digits.
@@ -41,6 +43,8 @@ def _ascii_fallback(filename: str) -> str:
     A percent sign is replaced too, since some clients decode it (RFC 6266 appendix D).
     """
     plain = "".join(
-        character for character in unicodedata.normalize("NFKD", filename) if not unicodedata.combining(character)
+        character
+        for character in unicodedata.normalize("NFKD", filename)
+        if not unicodedata.combining(character)
     )
     return re.sub(r'["\\%]', "_", _NOT_PRINTABLE_ASCII.sub("_", plain))

@@ -37,7 +37,9 @@ async def readyz(request: Request, response: Response) -> Health:
     required: Mapping[str, Check] = request.app.state.required_checks
     optional: Mapping[str, Check] = request.app.state.optional_checks
     names = [*required, *optional]
-    results = await asyncio.gather(*(_passes(name, check) for name, check in {**required, **optional}.items()))
+    results = await asyncio.gather(
+        *(_passes(name, check) for name, check in {**required, **optional}.items())
+    )
     checks = dict(zip(names, results, strict=True))
     is_ready = all(checks[name] for name in required)
     response.status_code = 200 if is_ready else 503

@@ -1,14 +1,28 @@
 """What each problem code means, for people: the pages at `/problems/<code>`. Core room."""
 
 CATALOGUE: dict[str, tuple[str, str]] = {
-    "bad-cursor": ("Unknown cursor", "Use the `next_cursor` of a list answer as it is, or leave it out to start over."),
+    "bad-cursor": (
+        "Unknown cursor",
+        "Use the `next_cursor` of a list answer as it is, or leave it out to start over.",
+    ),
     "bad-request": ("Bad request", "The request could not be understood."),
     "bad-signature": (
         "Bad signature",
-        "The URL was changed, or signed with a key that is no longer used, or its file's URLs were revoked. "
-        "Ask for a new URL.",
+        "The URL was changed, its key is out of use, or its file's URLs were revoked. Ask for a new one.",
     ),
-    "database-unavailable": ("Database unavailable", "The service cannot reach its database. Try again later."),
+    "bad-digest-header": (
+        "Bad digest header",
+        "`Repr-Digest` or `Content-Digest` holds no SHA-256 (RFC 9530).",
+    ),
+    "database-unavailable": (
+        "Database unavailable",
+        "The service cannot reach its database. Try again later.",
+    ),
+    "digest-mismatch": (
+        "Digest mismatch",
+        "The bytes that arrived do not have the SHA-256 that was sent with them. Nothing was stored.",
+    ),
+    "field-too-large": ("Field too large", "A text field of the form is too large. A file needs a filename."),
     "file-too-large": ("File too large", "The file is larger than `limit_bytes`. Nothing of it was stored."),
     "invalid-credentials": ("Invalid credentials", "The API key is unknown, expired or revoked."),
     "invalid-field": ("Invalid field", "A field of the form has a value that cannot be used; see `field`."),
@@ -20,21 +34,35 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "malformed-json": ("Malformed JSON", "The body is not valid JSON."),
     "malformed-multipart": (
         "Malformed multipart body",
-        "The body does not follow multipart/form-data (RFC 7578): a boundary is missing, a part is broken or "
-        "cut short, or there are too many parts or headers.",
+        "The body does not follow multipart/form-data (RFC 7578): no boundary, or a broken part.",
     ),
     "method-not-allowed": ("Method not allowed", "The `Allow` header lists the methods of this address."),
-    "missing-credentials": ("Credentials needed", "Send an API key as `Authorization: Bearer` or `X-API-Key`."),
+    "missing-credentials": (
+        "Credentials needed",
+        "Send an API key as `Authorization: Bearer` or `X-API-Key`.",
+    ),
     "missing-scope": ("Missing scope", "The credential is valid, but lacks the scope that `scope` names."),
     "no-file": ("No file in the form", "The form has no part with a file. With curl: `-F file=@photo.jpg`."),
     "not-found": ("Not found", "Nothing is at this address, or it is not yours to see."),
     "not-an-image": ("Not an image", "Only images have renditions."),
-    "precondition-failed": ("Precondition failed", "The resource is not in the state that the request asked for."),
+    "precondition-failed": (
+        "Precondition failed",
+        "The resource is not in the state that the request asked for.",
+    ),
     "quarantined": ("Quarantined", "The file was found to be harmful and cannot be downloaded."),
     "range-not-satisfiable": ("Range not satisfiable", "The range begins beyond the end of the file."),
-    "record-changed": ("Record changed", "The record was changed meanwhile. Read it again, then repeat the change."),
-    "rendition-not-found": ("No such rendition", "The file has no rendition of this name and none is being made."),
-    "rendition-not-ready": ("Rendition not ready", "The rendition is being made, or could not be; see `status`."),
+    "record-changed": (
+        "Record changed",
+        "The record was changed meanwhile. Read it again, then repeat the change.",
+    ),
+    "rendition-not-found": (
+        "No such rendition",
+        "The file has no rendition of this name and none is being made.",
+    ),
+    "rendition-not-ready": (
+        "Rendition not ready",
+        "The rendition is being made, or could not be; see `status`.",
+    ),
     "storage-full": ("Storage full", "The storage has no room left."),
     "storage-unavailable": ("Storage unavailable", "The service cannot reach its storage. Try again later."),
     "too-many-parts": ("Too many parts", "The form has more parts than `limit`."),

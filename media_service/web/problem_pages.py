@@ -24,7 +24,9 @@ async def list_problems() -> HTMLResponse:
         f'<li><a href="/problems/{code}"><code>{code}</code></a>: {escape(title)}</li>'
         for code, (title, _) in sorted(CATALOGUE.items())
     )
-    return HTMLResponse(f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Problems</title><ul>{rows}</ul></html>')
+    return HTMLResponse(
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Problems</title><ul>{rows}</ul></html>'
+    )
 
 
 @router.get("/problems/{code}", response_class=HTMLResponse)

@@ -61,7 +61,10 @@ def problem(
         **(members or {}),
     }
     return JSONResponse(
-        body, status_code=status, headers={"Cache-Control": "no-store", **(headers or {})}, media_type=MEDIA_TYPE
+        body,
+        status_code=status,
+        headers={"Cache-Control": "no-store", **(headers or {})},
+        media_type=MEDIA_TYPE,
     )
 
 
@@ -80,7 +83,12 @@ def problem_of(request: Request, error: MediaServiceError) -> Response:
         # The cause is private: it goes to the log, under the request's id, and never into the answer.
         log.warning("request.dependency_failed", code=error.code, cause=repr(error.__cause__))
     return problem(
-        request, status=status, code=error.code, detail=error.detail, members=error.members, headers=_headers(error)
+        request,
+        status=status,
+        code=error.code,
+        detail=error.detail,
+        members=error.members,
+        headers=_headers(error),
     )
 
 

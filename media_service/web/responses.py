@@ -5,7 +5,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -34,5 +33,3 @@ def _described(status: int) -> dict[str, Any]:
         "description": phrase,
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
-
-

@@ -4,7 +4,6 @@ Any number of dispatchers may run; one at a time holds the lease and works. All 
 so it can die at any point, and Redis may lose everything it has.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -13,7 +12,6 @@ from uuid import UUID, uuid4
 import structlog
 
 from media_service.broker.messages import Lane
-from media_service.exceptions import MediaServiceError
 from media_service.jobs import queries
 from media_service.models import utc_now
 from workers.database import Database
@@ -25,7 +23,10 @@ LEASE_NAME = "dispatcher"
 REAP_LIMIT = 200
 """Abandoned jobs per round: a bound on one transaction, not on the work."""
 
-INTERRUPTED = ("interrupted", "Every attempt was cut off, the last one included; the file can be processed again.")
+INTERRUPTED = (
+    "interrupted",
+    "Every attempt was cut off, the last one included; the file can be processed again.",
+)
 
 
 class Sender(Protocol):

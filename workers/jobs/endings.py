@@ -34,7 +34,9 @@ def fail_file(session: Session, file_id: UUID, reason: Reason) -> None:
         return
     session.execute(files.set_status(file_id, status=FileStatus.FAILED, at=utc_now(), reason=reason))
     session.add(
-        event(EventType.FILE_FAILED, owner_id=file.owner_id, file_id=file_id, code=reason[0], detail=reason[1])
+        event(
+            EventType.FILE_FAILED, owner_id=file.owner_id, file_id=file_id, code=reason[0], detail=reason[1]
+        )
     )
 
 

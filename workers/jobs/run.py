@@ -45,7 +45,9 @@ def run_job(job_id: UUID, context: JobContext, keeper: LeaseKeeper) -> None:
     ):
         started = time.perf_counter()
         outcome = _work(job, context, keeper)
-        log.info("job.finished", outcome=outcome, duration_ms=round((time.perf_counter() - started) * 1000, 1))
+        log.info(
+            "job.finished", outcome=outcome, duration_ms=round((time.perf_counter() - started) * 1000, 1)
+        )
 
 
 def claim(job_id: UUID, database: Database, keeper: LeaseKeeper) -> ClaimedJob | None:
@@ -83,11 +85,14 @@ def _work(job: ClaimedJob, context: JobContext, keeper: LeaseKeeper) -> str:
 
 
 def _end_with(error: Exception, job: ClaimedJob, database: Database) -> str:
-    expected = isinstance(error, MediaServiceError)
-    reason = (error.code, error.detail) if expected else ("internal-error", "Processing broke in a way nobody foresaw.")
-    log.log(
-        30 if expected else 40, "job.attempt_failed", code=reason[0], exc_info=None if expected else error
-    )
+    if isinstance(error, MediaServiceError):
+        reason = (error.code, error.detail)
+        log.warning(
+            "job.attempt_failed", code=error.code, cause=repr(error.__cause__) if error.__cause__ else None
+        )
+    else:
+        reason = ("internal-error", "Processing broke in a way that nobody foresaw.")
+        log.error("job.attempt_failed", code=reason[0], exc_info=error)
     verdict = judge(error, attempts=job.attempts, max_attempts=job.max_attempts)
     match verdict:
         case Retry(delay=delay):
