@@ -100,6 +100,16 @@ def png_16_bit(width: int = 640, height: int = 480) -> bytes:
     return encode(ramp.convert("I;16"), "PNG")
 
 
+def png_16_bit_rgba(profile: bytes | None = None) -> bytes:
+    """One colour, (0x8080, 0x4040, 0xC0C0) at alpha 0x8080, in 16 bits a band; 64 x 64 px."""
+    rows = zlib.compress((b"\0" + b"\x80\x80\x40\x40\xc0\xc0\x80\x80" * 64) * 64)
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 64, 64, 16, 6, 0, 0, 0))]
+    if profile:
+        chunks.append((b"iCCP", b"profile\0\0" + zlib.compress(profile)))
+    chunks += [(b"IDAT", rows), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_png_chunk(kind, data) for kind, data in chunks)
+
+
 def png_header_bomb(width: int = 30_000, height: int = 30_000) -> bytes:
     """A PNG of one bit a pixel whose header promises far more than its 100 kB hold."""
     rows = zlib.compress(bytes(1_000_000))

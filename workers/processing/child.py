@@ -35,7 +35,7 @@ def _answer(channel: socket.socket, image_limits: ImageLimits) -> dict[str, Any]
     """`{"image": ...}` or `{"failure": {"code", "members", "cause"}}`."""
     try:
         request = ImageRequest.from_json(protocol.decode_line(protocol.read_line(channel)))
-        os.chdir(request.output_dir)
+        confinement.enclose(request.output_dir)
         return {"image": process(request, image_limits)}
     except MediaServiceError as error:
         return _failure(error.code, error, error.members)

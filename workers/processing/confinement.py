@@ -1,12 +1,12 @@
 """What a fresh child gives up before it reads a byte of media. Worker room.
 
-Landlock (files) and seccomp (sockets, exec, ptrace) get their place at the end of `confine`: they come last,
-since each step before needs what they would forbid.
+In the order of its life: `restore_signals`, `keep_only`, `confine`, and once the request is known `enclose`.
 """
 
 import os
 import signal
 import socket
+from pathlib import Path
 
 from workers.processing import prctl
 from workers.processing.limits import SandboxLimits
@@ -23,6 +23,14 @@ def confine(limits: SandboxLimits, *, zygote_pid: int) -> None:
     prctl.die_with_parent(zygote_pid)
     apply_rlimits(limits)
     prctl.set_no_new_privs()
+
+
+def enclose(output_dir: Path) -> None:
+    """Stay in one directory.
+
+    The place for Landlock (the output directory and the source) and seccomp (no socket, exec, ptrace).
+    """
+    os.chdir(output_dir)
 
 
 def restore_signals() -> None:

@@ -1,5 +1,6 @@
 """What is broken or too large is refused by name, quickly, and never half shown."""
 
+import random
 import time
 
 import pytest
@@ -50,6 +51,26 @@ def test_a_photo_cut_anywhere_is_never_half_a_picture(process: Process, share: f
 
 def test_stray_bytes_after_the_picture_are_no_damage(process: Process):
     assert process(images.jpeg() + b"\0" * 4096 + b"<?php evil() ?>", JPEG).metadata["width"] == 640
+
+
+@pytest.mark.parametrize("name", ["jpeg", "png", "gif", "webp", "heic"])
+def test_flipped_bytes_give_a_picture_or_a_named_refusal(process: Process, name: str):
+    data = {
+        "jpeg": images.jpeg(64, 48),
+        "png": images.png_alpha(64, 48),
+        "gif": images.gif(64, 48),
+        "webp": images.webp(64, 48),
+        "heic": images.heic(64, 48),
+    }[name]
+    chance = random.Random(7)
+    for _ in range(25):
+        damaged = bytearray(data)
+        for _ in range(3):
+            damaged[chance.randrange(len(damaged))] ^= 1 << chance.randrange(8)
+        try:
+            process(bytes(damaged), f"image/{name}")
+        except MediaServiceError as error:
+            assert error.kind == ErrorKind.UNPROCESSABLE, bytes(damaged).hex()
 
 
 @pytest.mark.parametrize(

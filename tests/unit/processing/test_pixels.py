@@ -169,6 +169,27 @@ def test_16_bit_png_becomes_8_bit(process: Process):
     assert difference(made, expected) < 2
 
 
+@pytest.mark.parametrize("box", [64, 20])
+def test_16_bit_rgba_becomes_8_bit(process: Process, box: int):
+    preset = Preset(name="small", width_px=box, height_px=box, format="png")
+    made = opened(process(images.png_16_bit_rgba(), "image/png", (preset,)).renditions[0])
+    assert difference(made, Image.new("RGBA", (box, box), (0x80, 0x40, 0xC0, 0x80))) <= 1
+
+
+def test_16_bit_rgba_with_a_profile_is_converted_and_keeps_its_alpha(process: Process):
+    profile = images.wide_gamut_profile()
+    made = opened(process(images.png_16_bit_rgba(profile), "image/png").renditions[0])
+    expected = images.to_srgb(Image.new("RGB", (64, 64), (0x80, 0x40, 0xC0)), profile)
+    expected.putalpha(0x80)
+    assert difference(made, expected) <= 1
+
+
+def test_a_profile_for_other_bands_is_ignored(process: Process):
+    data = images.encode(SCENE.convert("L"), "PNG", icc_profile=images.wide_gamut_profile())
+    made = opened(process(data, "image/png").renditions[0])
+    assert difference(made, SCENE.convert("L").resize((400, 300)).convert("RGB")) < 1
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "PA"])
 def test_other_modes_of_png_look_as_pillow_shows_them(process: Process, mode: str):
     data = images.encode(images.scene(200, 150).convert(mode if mode != "PA" else "P"), "PNG")
