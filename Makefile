@@ -67,7 +67,7 @@ check: ## lint, format, types, import rules, migrations
 	$(DEV)/bin/python -m ruff format --check
 	$(DEV)/bin/python -m mypy
 	$(DEV)/bin/lint-imports
-	$(DEV)/bin/python -m media_service.cli migrate --check
+	MEDIA_DATA_DIR=build/check MEDIA_DATABASE_URL= $(DEV)/bin/python -m media_service.cli migrate --check
 
 fmt: ## format the code and fix what can be fixed by itself
 	@sh -c "$$SETUP" setup $(DEV) requirements/dev.txt
