@@ -63,6 +63,7 @@ def test_flipped_bytes_give_a_picture_or_a_named_refusal(process: Process, name:
         "heic": images.heic(64, 48),
     }[name]
     chance = random.Random(7)
+    kinds: set[ErrorKind] = set()
     for _ in range(25):
         damaged = bytearray(data)
         for _ in range(3):
@@ -70,7 +71,8 @@ def test_flipped_bytes_give_a_picture_or_a_named_refusal(process: Process, name:
         try:
             process(bytes(damaged), f"image/{name}")
         except MediaServiceError as error:
-            assert error.kind == ErrorKind.UNPROCESSABLE, bytes(damaged).hex()
+            kinds.add(error.kind)
+    assert kinds <= {ErrorKind.UNPROCESSABLE}
 
 
 @pytest.mark.parametrize(
