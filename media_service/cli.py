@@ -69,6 +69,7 @@ def serve() -> None:
     """Run the API only."""
     with _one_line_errors():
         settings = load_settings()
+        migrations.require_newest(settings.effective_database_url)
         uvicorn.run(
             "media_service.main:create_app",
             factory=True,

@@ -20,13 +20,12 @@ from media_service.config import Settings, load_settings
 from media_service.database import Database
 from media_service.downloads.router import router as downloads_router
 from media_service.downloads.service import DownloadService
-from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.files.presentation import FilePresenter
 from media_service.files.router import router as files_router
 from media_service.files.service import FileService
 from media_service.jobs.router import router as jobs_router
 from media_service.jobs.service import JobService
-from media_service.migrations import current_revision, newest_revision
+from media_service.migrations import require_newest
 from media_service.observability import configure_logging
 from media_service.storage.aio import AsyncStorage
 from media_service.storage.port import PresignsDownloads
@@ -79,7 +78,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> None:
     """Build every service, in the order of need; the stack takes them down in reverse."""
-    await check_schema(settings.effective_database_url)
+    await to_thread.run_sync(require_newest, settings.effective_database_url)
     database = Database(settings.effective_database_url, pool_size=settings.database_pool_size)
     stack.push_async_callback(database.close)
 
@@ -132,18 +131,6 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
 
     app.state.required_checks = {"database": database.check, "storage": storage.check}
     app.state.optional_checks = {"redis": check_redis}
-
-
-async def check_schema(database_url: str) -> None:
-    """Raises MediaServiceError (conflict) for a database that has another schema than this code needs."""
-    current = await to_thread.run_sync(current_revision, database_url)
-    if current != newest_revision():
-        raise MediaServiceError(
-            ErrorKind.CONFLICT,
-            "old-schema",
-            f"The database has the schema {current or 'of nothing'}, this version needs {newest_revision()}: "
-            "run 'media migrate' first.",
-        )
 
 
 def announce_key(key: str | None) -> None:

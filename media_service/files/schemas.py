@@ -177,4 +177,4 @@ class ProcessRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    renditions: Annotated[list[str], Field(max_length=50)] | None = None
+    renditions: Annotated[list[str], Field(min_length=1, max_length=50)] | None = None

@@ -9,6 +9,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, pool
 
 from media_service.dialects import sync_url, translated_database_errors
+from media_service.exceptions import ErrorKind, MediaServiceError
 
 
 def _config(database_url: str) -> Config:
@@ -40,6 +41,18 @@ def current_revision(database_url: str) -> str | None:
             return MigrationContext.configure(connection).get_current_revision()
     finally:
         engine.dispose()
+
+
+def require_newest(database_url: str) -> None:
+    """Raises MediaServiceError (conflict) for a database that has another schema than this code needs."""
+    current, newest = current_revision(database_url), newest_revision()
+    if current != newest:
+        raise MediaServiceError(
+            ErrorKind.CONFLICT,
+            "old-schema",
+            f"The database has the schema {current or 'of nothing'}, this version needs {newest}: "
+            "run the command 'migrate' first.",
+        )
 
 
 def check_models(database_url: str) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import Delete, Select, Update, delete, insert, select, update
-from sqlalchemy.sql.dml import Insert
+from sqlalchemy import Select, Update, delete, insert, select, update
+from sqlalchemy.sql.dml import Insert, ReturningDelete
 
 from media_service.dialects import now_ms
 from media_service.uploads.models import UploadSession
@@ -39,17 +39,29 @@ def renew_sessions(session_ids: Sequence[UUID], *, lease: timedelta) -> Update:
     )
 
 
-def delete_sessions(session_ids: Sequence[UUID]) -> Delete:
+def delete_sessions(session_ids: Sequence[UUID]) -> ReturningDelete[UUID]:
+    """Give up claims; returns those that were still there."""
     return (
         delete(UploadSession)
         .where(UploadSession.id.in_(session_ids))
+        .returning(UploadSession.id)
         .execution_options(synchronize_session=False)
     )
 
 
-def abandoned_sessions(*, limit: int) -> Select[UploadSession]:
-    """Sessions whose process went away without a word."""
-    return select(UploadSession).where(UploadSession.lease_until_ms < now_ms()).limit(limit)
+def take_abandoned_sessions(*, limit: int) -> ReturningDelete[UploadSession]:
+    """Delete the claims whose process went away without a word, and return them.
+
+    The claim goes before the bytes: a process that was only paused then finds, at its commit, that it has
+    lost them (`delete_sessions` returns nothing), and acknowledges nothing.
+    """
+    abandoned = select(UploadSession.id).where(UploadSession.lease_until_ms < now_ms()).limit(limit)
+    return (
+        delete(UploadSession)
+        .where(UploadSession.id.in_(abandoned.scalar_subquery()), UploadSession.lease_until_ms < now_ms())
+        .returning(UploadSession)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def live_storage_uploads(storage_upload_ids: Sequence[str]) -> Select[str | None]:

@@ -156,10 +156,20 @@ class UploadService:
             await session.flush()
             session.add_all([*jobs, *(event for file in files for event in new_events(file))])
             if opened:
-                await session.execute(queries.delete_sessions(opened))
+                kept = await session.scalars(queries.delete_sessions(opened))
+                if len(list(kept)) < len(opened):
+                    raise _interrupted()
         self._sessions.forget(opened)
 
     async def _exist(self, files: list[File]) -> bool:
         async with self._database.read() as session:
             known = await session.scalars(known_file_ids([file.id for file in files]))
             return len(list(known)) == len(files)
+
+
+def _interrupted() -> MediaServiceError:
+    return MediaServiceError(
+        ErrorKind.UNAVAILABLE,
+        "upload-interrupted",
+        "The service paused for so long that the upload was given up; send it again.",
+    )

@@ -71,6 +71,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "Unsupported media type",
         "The content of the file (not its name) is of a type that this service does not take.",
     ),
+    "upload-interrupted": ("Upload interrupted", "The service paused for too long. Send the upload again."),
     "url-expired": ("URL expired", "Signed URLs end at the time they were made for. Ask for a new one."),
 }
 

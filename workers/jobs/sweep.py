@@ -18,7 +18,6 @@ from media_service.models import utc_now
 from media_service.storage.keys import ORIGINALS, RENDITIONS, original_key, owner_of
 from media_service.storage.port import OpenUpload, Storage, StoredObject
 from media_service.uploads import queries
-from media_service.uploads.models import UploadSession
 from workers.database import Database
 
 log = structlog.get_logger(__name__)
@@ -54,23 +53,15 @@ def sweep(database: Database, storage: Storage, *, grace: timedelta) -> Swept:
 
 def _sweep_sessions(database: Database, storage: Storage) -> int:
     """Uploads whose process died: their lease says so, whatever their age."""
-    with database.read() as session:
-        abandoned = list(session.scalars(queries.abandoned_sessions(limit=MAX_SESSIONS)))
-    for upload in abandoned:
-        _discard_session(upload, database, storage)
-    return len(abandoned)
-
-
-def _discard_session(upload: UploadSession, database: Database, storage: Storage) -> None:
-    key = original_key(upload.id)
-    if upload.storage_upload_id is not None:
-        storage.abort_upload(key, upload.storage_upload_id)
-    with database.read() as session:
-        has_file = session.scalars(known_file_ids([upload.id])).first() is not None
-    if not has_file:
-        storage.delete([key])  # the process may have died between the last byte and its commit
     with database.transaction() as session:
-        session.execute(queries.delete_sessions([upload.id]))
+        abandoned = list(session.scalars(queries.take_abandoned_sessions(limit=MAX_SESSIONS)))
+    # If this process dies here, the two steps below find the bytes after the grace.
+    for upload in abandoned:
+        key = original_key(upload.id)
+        if upload.storage_upload_id is not None:
+            storage.abort_upload(key, upload.storage_upload_id)
+        storage.delete([key])  # its process may have died between the last byte and the commit
+    return len(abandoned)
 
 
 def _sweep_uploads(database: Database, storage: Storage, grace: timedelta) -> int:
