@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from media_service import __version__
 from media_service.auth.service import AuthService
+from media_service.backends import create_storage
 from media_service.broker.client import Doorbell, JobSender
 from media_service.broker.urls import redis_url
 from media_service.config import Settings, load_settings
@@ -29,7 +30,6 @@ from media_service.migrations import require_newest
 from media_service.observability import configure_logging
 from media_service.storage.aio import AsyncStorage
 from media_service.storage.port import PresignsDownloads
-from media_service.storage.selection import create_storage
 from media_service.uploads.policy import UploadPolicy
 from media_service.uploads.router import router as uploads_router
 from media_service.uploads.service import UploadService

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import structlog
 
+from media_service.backends import create_storage
 from media_service.broker.client import JobSender
 from media_service.exceptions import MediaServiceError
 from media_service.observability import configure_logging
-from media_service.storage.selection import create_storage
 from workers.config import load_worker_settings
 from workers.jobs.dispatch import Dispatcher, DispatchRules
 from workers.jobs.sweep import sweep

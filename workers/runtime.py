@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import UUID
 
-from media_service.storage.selection import create_storage
+from media_service.backends import create_storage
 from workers.config import WorkerSettings, load_worker_settings
 from workers.database import Database
 from workers.jobs.context import JobContext
