@@ -26,6 +26,8 @@ class FieldCollector:
 
     def add(self, field: Field) -> None:
         """Raises MediaServiceError (unprocessable) for a value that cannot be used."""
+        if field.value == "":
+            return  # a browser sends the inputs that its user left empty
         match field.name:
             case "visibility":
                 self._values["visibility"] = field.value

@@ -26,19 +26,19 @@ UPLOAD_BODY: dict[str, Any] = {
                     "type": "object",
                     "required": ["file"],
                     "properties": {
+                        "sha256": {
+                            "type": "string",
+                            "example": "",
+                            "description": "SHA-256 (hex) of the file that follows this field.",
+                        },
                         "file": {
                             "type": "array",
                             "items": {"type": "string", "format": "binary"},
                             "description": "Files; the field may have any name and be repeated.",
                         },
                         "visibility": {"type": "string", "enum": ["private", "public"], "default": "private"},
-                        "tags": {"type": "array", "items": {"type": "string"}},
+                        "tags": {"type": "array", "items": {"type": "string"}, "example": []},
                         "custom": {"type": "string", "description": "A JSON object.", "example": "{}"},
-                        "sha256": {
-                            "type": "string",
-                            "pattern": "^[0-9a-fA-F]{64}$",
-                            "description": "SHA-256 (hex) of the file that follows this field.",
-                        },
                     },
                 },
                 "encoding": {"tags": {"style": "form", "explode": True}},
