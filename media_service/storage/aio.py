@@ -34,8 +34,8 @@ class AsyncStorage:
 
     async def open(self, key: str, *, start: int = 0, size_bytes: int | None = None) -> "AsyncBlobReader":
         """Open an object, or a range of it. Raises ObjectNotFoundError."""
-        reader = await self.run(lambda: self._storage.open(key, start=start, size_bytes=size_bytes))
-        return AsyncBlobReader(reader, self)
+        reader, first = await self.run(lambda: _open_and_read(self._storage, key, start, size_bytes))
+        return AsyncBlobReader(reader, first, self)
 
     async def delete(self, keys: Sequence[str]) -> None:
         await self.run(lambda: self._storage.delete(keys))
@@ -68,18 +68,46 @@ class AsyncStorage:
 
 
 class AsyncBlobReader:
-    """The bytes of an object, or of a range of it, in chunks."""
+    """The bytes of an object, or of a range of it, in chunks.
 
-    def __init__(self, reader: BlobReader, storage: AsyncStorage) -> None:
+    The first chunk was read in the same hop that opened the object; a small object is then over already.
+    """
+
+    def __init__(self, reader: BlobReader, first: bytes, storage: AsyncStorage) -> None:
         self._reader = reader
+        self._first = first
         self._storage = storage
         self.size_bytes = reader.size_bytes
+        self._is_open = len(first) < reader.size_bytes
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Every byte once. Raises StorageUnavailableError if the storage breaks off."""
-        while chunk := await self._storage.run(lambda: self._reader.read(READ_CHUNK_BYTES)):
+        chunk, left_bytes = self._first, self.size_bytes
+        self._first = b""
+        while chunk:
             yield chunk
+            left_bytes -= len(chunk)
+            if left_bytes <= 0:
+                return
+            chunk = await self._storage.run(lambda: self._reader.read(READ_CHUNK_BYTES))
 
     async def close(self) -> None:
         """Let go of the object; safe to call more than once."""
-        await to_thread.run_sync(self._reader.close)
+        if self._is_open:
+            self._is_open = False
+            await to_thread.run_sync(self._reader.close)
+
+
+def _open_and_read(
+    storage: Storage, key: str, start: int, size_bytes: int | None
+) -> tuple[BlobReader, bytes]:
+    """Open an object and read its first chunk; closes it if that was all."""
+    reader = storage.open(key, start=start, size_bytes=size_bytes)
+    try:
+        first = reader.read(READ_CHUNK_BYTES)
+    except BaseException:
+        reader.close()
+        raise
+    if len(first) == reader.size_bytes:
+        reader.close()
+    return reader, first
