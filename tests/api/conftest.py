@@ -1,0 +1,23 @@
+"""A running API over each backend, emptied for every test, and people who use it."""
+
+import pytest
+
+from tests.support.api_server import ApiServer
+from tests.support.backends import Backend, Owner
+
+
+@pytest.fixture
+def server(api_server: ApiServer, clean_backend: Backend) -> ApiServer:
+    return api_server
+
+
+@pytest.fixture
+def owner(server: ApiServer, clean_backend: Backend) -> Owner:
+    """A user with all the scopes that files and jobs know."""
+    return clean_backend.add_owner()
+
+
+@pytest.fixture
+def stranger(server: ApiServer, clean_backend: Backend) -> Owner:
+    """Another user with the same scopes."""
+    return clean_backend.add_owner()
