@@ -181,7 +181,8 @@ class DownloadService:
                 ErrorKind.NOT_FOUND,
                 "rendition-not-ready",
                 f"The rendition '{name}' is not there: the file is {file.status}.",
-                status=file.status.value,
+                # Not `status`: that member is the status of HTTP (RFC 9457 §3.1.2).
+                file_status=file.status.value,
                 status_reason=reason,
             )
         raise MediaServiceError(

@@ -1,0 +1,52 @@
+"""Started services in the configurations that users have, each with a view of its storage."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tests.support.moto_server import ENVIRONMENT, MotoServer
+from tests.support.objects import StoredObjects, bucket_objects, folder_objects
+from tests.support.postgres import PostgresServer
+from tests.support.service import RunningService
+from tests.support.valkey import ValkeyServer
+
+BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
+"""As `make run` has it: compiling some 2000 modules anew would add seconds to each start of a process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A started service, and where its rows and objects lie."""
+
+    service: RunningService
+    objects: StoredObjects
+    database_url: str
+
+
+@contextmanager
+def embedded(settings: Mapping[str, str], *, data_dir: Path | None = None) -> Iterator[Configuration]:
+    """The default: SQLite, a directory and the bundled Redis."""
+    with RunningService(env={**BYTECODE, **settings}, data_dir=data_dir) as service:
+        database_url = f"sqlite:///{service.data_dir / 'media.db'}"
+        yield Configuration(service, folder_objects(service.data_dir), database_url)
+
+
+@contextmanager
+def scaled_out(
+    settings: Mapping[str, str], *, postgres: PostgresServer, valkey: ValkeyServer, s3: MotoServer
+) -> Iterator[Configuration]:
+    """PostgreSQL, S3 and a Redis of its own, by settings alone."""
+    bucket = replace(s3, bucket="media-acceptance")
+    objects = bucket_objects(bucket)
+    database_url = postgres.create_database()
+    chosen = {
+        "MEDIA_DATABASE_URL": database_url,
+        "MEDIA_REDIS_URL": valkey.url.replace("db=0", "db=7"),  # the server serves other tests too
+        "MEDIA_STORAGE": "s3",
+        "MEDIA_S3_BUCKET": bucket.bucket,
+        "MEDIA_S3_ENDPOINT_URL": bucket.endpoint_url,
+        "MEDIA_S3_ADDRESSING_STYLE": "path",
+    }
+    with RunningService(env={**BYTECODE, **ENVIRONMENT, **chosen, **settings}) as service:
+        yield Configuration(service, objects, database_url)
