@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from media_service import faultpoints
 from media_service.auth.config import AuthSettings
 from media_service.aws.config import S3Settings
 from media_service.broker.embedded import embedded_socket
@@ -125,7 +126,7 @@ def load_section(section: type[AnySettings], *, foreign_prefix: str | None = Non
         settings = section()
     except ValidationError as error:
         raise MediaServiceError(ErrorKind.INVALID, "bad-settings", _explain(error)) from None
-    known = {f"{PREFIX}{name.upper()}" for name in section.model_fields}
+    known = {f"{PREFIX}{name.upper()}" for name in section.model_fields} | {faultpoints.VARIABLE}
     unknown = sorted(
         name
         for name in _given_names() - known

@@ -9,6 +9,7 @@ from media_service.auth.scopes import Caller
 from media_service.broker.messages import Lane
 from media_service.database import Database
 from media_service.exceptions import ErrorKind, MediaServiceError
+from media_service.faultpoints import reach
 from media_service.files.lifecycle import FileStatus
 from media_service.files.models import File
 from media_service.files.queries import known_file_ids
@@ -124,8 +125,10 @@ class UploadService:
             for file in files
             if file.status is FileStatus.PROCESSING
         ]
+        reach("upload.stored")
         # Shielded: a shutdown must not cut the look that follows a commit of unknown outcome.
         await asyncio.shield(self._commit_or_discard(batch, files, jobs))
+        reach("upload.committed")
         for job in jobs if will_ring else []:
             self._bell.ring(job.id, lane_of(job))
         for file in files:

@@ -10,6 +10,7 @@ import structlog
 
 from media_service.events.models import EventType, event
 from media_service.exceptions import ErrorKind, MediaServiceError
+from media_service.faultpoints import reach
 from media_service.files import queries
 from media_service.files.lifecycle import FileStatus
 from media_service.files.models import File, Rendition
@@ -45,11 +46,13 @@ def process_file(job: ClaimedJob, context: JobContext) -> None:
             context.storage.put_file(
                 _key(file.id, rendition), rendition.path, content_type=rendition.content_type
             )
+    reach("job.rendered")
     try:
         replaced = _publish(job, context, made)
     except LeaseLostError:
         _discard_if_gone(file, context)
         raise
+    reach("job.published")
     _discard(replaced, context)
 
 

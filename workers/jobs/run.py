@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import structlog
 
 from media_service.exceptions import MediaServiceError
+from media_service.faultpoints import reach
 from media_service.jobs import queries
 from media_service.jobs.lifecycle import JobStatus
 from media_service.jobs.models import JobKind
@@ -40,6 +41,7 @@ def run_job(job_id: UUID, context: JobContext, keeper: LeaseKeeper) -> None:
     if job is None:
         log.debug("job.not_claimed", job_id=str(job_id))
         return
+    reach("job.claimed")
     with structlog.contextvars.bound_contextvars(
         job_id=str(job.id), job_kind=job.kind.value, file_id=str(job.file_id), attempt=job.attempts
     ):
