@@ -1,5 +1,7 @@
 """What clients see of a file. API room."""
 
+import json
+import re
 from datetime import datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
@@ -12,23 +14,47 @@ from media_service.files.names import clean_name
 MAX_TAGS = 50
 MAX_CUSTOM_BYTES = 16 * 1024
 """Of the JSON text; a record is read at every list, so it must stay small."""
+MAX_CUSTOM_DEPTH = 64
+"""Levels of objects and lists; at about 250 an answer can no longer be written (pydantic)."""
+
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+"""An escape in JSON text, not the same six characters after an escaped backslash."""
 
 
 def _unique(tags: list[str]) -> list[str]:
     return list(dict.fromkeys(tags))
 
 
-def _small_enough(custom: dict[str, Any]) -> dict[str, Any]:
-    import json
-
-    if len(json.dumps(custom).encode()) > MAX_CUSTOM_BYTES:
+def _storable(custom: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what a database, or JSON itself, cannot hold; each of these would come out as a 500 later."""
+    try:
+        text = json.dumps(custom, allow_nan=False, ensure_ascii=False)
+        size_bytes = len(text.encode())
+        depth = _depth(custom)
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
+    except UnicodeEncodeError:
+        raise ValueError("has half of a surrogate pair, which is no character") from None
+    except ValueError:
+        raise ValueError("has a number that is not JSON") from None
+    if size_bytes > MAX_CUSTOM_BYTES:
         raise ValueError(f"has more than {MAX_CUSTOM_BYTES} bytes of JSON")
+    if _NUL.search(text):
+        raise ValueError("has a NUL character, which PostgreSQL cannot store")
+    if depth > MAX_CUSTOM_DEPTH:
+        raise ValueError(f"is nested deeper than {MAX_CUSTOM_DEPTH} levels")
     return custom
+
+
+def _depth(value: Any) -> int:
+    if not isinstance(value, dict | list):
+        return 0
+    return 1 + max(map(_depth, value.values() if isinstance(value, dict) else value), default=0)
 
 
 Tag = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Tags = Annotated[list[Tag], Field(max_length=MAX_TAGS), AfterValidator(_unique)]
-Custom = Annotated[dict[str, Any], AfterValidator(_small_enough)]
+Custom = Annotated[dict[str, Any], AfterValidator(_storable)]
 Filename = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(clean_name)]
 
 

@@ -41,18 +41,27 @@ def disposition_filename(content_disposition: str | None) -> str | None:
 def announced_sha256(*headers: str | None) -> str | None:
     """The SHA-256 (hex) that Repr-Digest or Content-Digest announces; None if neither names one.
 
-    Raises MediaServiceError (invalid) for a digest that is none.
+    Raises MediaServiceError: invalid for a digest that is none, unprocessable for two that differ.
     """
-    for header in headers:
-        if header is None or (found := _SHA256_MEMBER.search(header)) is None:
-            continue
-        try:
-            digest = base64.b64decode(found.group(1), validate=True)
-        except binascii.Error:
-            digest = b""
-        if len(digest) != SHA256_BYTES:
-            raise MediaServiceError(
-                ErrorKind.INVALID, "bad-digest-header", "The digest header holds no SHA-256 (RFC 9530)."
-            )
-        return digest.hex()
-    return None
+    digests = {
+        _decoded(found.group(1))
+        for header in headers
+        if header is not None and (found := _SHA256_MEMBER.search(header)) is not None
+    }
+    if len(digests) > 1:
+        raise MediaServiceError(
+            ErrorKind.UNPROCESSABLE, "digest-mismatch", "The digest headers name different SHA-256 digests."
+        )
+    return digests.pop() if digests else None
+
+
+def _decoded(text: str) -> str:
+    try:
+        digest = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        digest = b""
+    if len(digest) != SHA256_BYTES:
+        raise MediaServiceError(
+            ErrorKind.INVALID, "bad-digest-header", "The digest header holds no SHA-256 (RFC 9530)."
+        )
+    return digest.hex()
