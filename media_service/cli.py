@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from media_service.auth.service import AuthService
 from media_service.broker import embedded
 from media_service.config import Settings, load_settings
 from media_service.database import Database
-from media_service.exceptions import MediaServiceError
+from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.observability import configure_logging
 from media_service.supervisor import Child, supervise
 
@@ -51,14 +52,19 @@ def up() -> None:
         settings = load_settings()
         configure_logging(role="supervisor", log_format=settings.log_format, level=settings.log_level)
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        migrations.upgrade(settings.effective_database_url)
-        new_key = asyncio.run(_ensure_admin(settings))
-        children = _children(settings)
+        _check_port(settings)
+        new_keys: list[str] = []
+
+        async def prepare() -> None:
+            migrations.upgrade(settings.effective_database_url)
+            new_keys.extend(await _ensure_admin(settings))
+
         code = asyncio.run(
             supervise(
-                children,
+                _children(settings),
                 run_dir=settings.data_dir.resolve() / "run",
-                on_ready=lambda: _greet(settings, new_key),
+                prepare=prepare,
+                on_ready=lambda: _greet(settings, new_keys),
             )
         )
     raise typer.Exit(code)
@@ -119,20 +125,41 @@ def _become(role: str) -> None:
     os.execv(sys.executable, [sys.executable, "-m", "workers", role])  # noqa: S606 - a fixed argv
 
 
-async def _ensure_admin(settings: Settings) -> str | None:
+def _check_port(settings: Settings) -> None:
+    """Raises MediaServiceError (conflict): else the API would die again and again beside another server."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise MediaServiceError(
+                ErrorKind.CONFLICT,
+                "port-in-use",
+                f"Cannot listen on {settings.host}:{settings.port} ({error.strerror}). Is the service running "
+                "already? MEDIA_PORT chooses another port.",
+            ) from error
+
+
+async def _ensure_admin(settings: Settings) -> list[str]:
+    """The admin's key, if it was made just now; it is shown at once, in case the start fails later."""
     database = Database(settings.effective_database_url, pool_size=1)
     wanted = settings.admin_api_key.get_secret_value() if settings.admin_api_key else None
     try:
-        return await AuthService(database).ensure_admin(wanted)
+        new_key = await AuthService(database).ensure_admin(wanted)
     finally:
         await database.close()
+    if new_key is None:
+        return []
+    print(f"\n  Admin API key (shown only this once): {new_key}\n", flush=True)
+    return [new_key]
 
 
 def _children(settings: Settings) -> list[Child]:
     """What the whole service consists of, in the order of start."""
     env = {"PYTHONPATH": str(PROJECT_ROOT)}
     children = []
-    if settings.redis_url is None and settings.broker_url is None:
+    if settings.redis_url is None:
         bundled = embedded.prepare(settings.data_dir)
         children.append(Child("redis", bundled.argv, ready=bundled.is_ready))
     # The API comes last: the start is over when it answers, and the others load meanwhile.
@@ -168,8 +195,8 @@ def _answers(settings: Settings) -> Callable[[], Awaitable[bool]]:
     return probe
 
 
-def _greet(settings: Settings, new_key: str | None) -> None:
-    shown = new_key or ("$MEDIA_ADMIN_API_KEY" if settings.admin_api_key else "<your key>")
+def _greet(settings: Settings, new_keys: list[str]) -> None:
+    shown = new_keys[0] if new_keys else "$MEDIA_ADMIN_API_KEY" if settings.admin_api_key else "<your key>"
     url = settings.base_url
     lines = [
         "",
@@ -177,8 +204,6 @@ def _greet(settings: Settings, new_key: str | None) -> None:
         f"  API documentation           {url}/docs",
         f"  Data directory              {settings.data_dir.resolve()}",
     ]
-    if new_key:
-        lines += ["", f"  Admin API key (shown only this once): {new_key}"]
     lines += [
         "",
         "  Try it:",

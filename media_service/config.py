@@ -18,6 +18,7 @@ from media_service import faultpoints
 from media_service.auth.config import AuthSettings
 from media_service.aws.config import S3Settings
 from media_service.broker.embedded import embedded_socket
+from media_service.broker.urls import socket_url
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.jobs.config import JobSettings
 from media_service.storage.config import StorageSettings
@@ -105,7 +106,7 @@ class Settings(
 
     @property
     def effective_redis_url(self) -> str:
-        return self.redis_url or f"unix://{embedded_socket(self.data_dir)}"
+        return self.redis_url or socket_url(embedded_socket(self.data_dir))
 
     @property
     def effective_broker_url(self) -> str:

@@ -73,18 +73,25 @@ class StartError(Exception):
 
 
 async def supervise(
-    children: Sequence[Child], *, run_dir: Path, on_ready: Callable[[], None] | None = None
+    children: Sequence[Child],
+    *,
+    run_dir: Path,
+    prepare: Callable[[], Awaitable[None]] | None = None,
+    on_ready: Callable[[], None] | None = None,
 ) -> int:
     """Run the children until SIGINT, SIGTERM or SIGHUP; returns the exit code of the whole.
 
     0 after an orderly stop, 1 (or the child's own code) and a line on stderr if the start fails. A child
-    that dies once everything is up is restarted for ever. A second signal ends the grace. `run_dir`
-    belongs to one supervisor at a time and holds `<name>.pid` with each child's process id.
+    that dies once everything is up is restarted for ever. A second signal ends the grace. `prepare` runs
+    before the first child, when nobody else can be using the data any more; what it raises ends the start.
+    `run_dir` belongs to one supervisor at a time and holds `<name>.pid` with each child's process id.
     """
     try:
         with exclusive(run_dir):
             if leftovers := end_leftovers(run_dir):
                 log.warning("supervisor.leftovers_killed", pids=leftovers)
+            if prepare is not None:
+                await prepare()
             return await _Supervisor(children, run_dir).run(on_ready)
     except (AlreadyRunningError, StartError) as error:
         print(error, file=sys.stderr, flush=True)
