@@ -196,7 +196,8 @@ def _answers(settings: Settings) -> Callable[[], Awaitable[bool]]:
 
 
 def _greet(settings: Settings, new_keys: list[str]) -> None:
-    shown = new_keys[0] if new_keys else "$MEDIA_ADMIN_API_KEY" if settings.admin_api_key else "<your key>"
+    known = "$MEDIA_ADMIN_API_KEY" if settings.admin_api_key else "<your key>"
+    shown = new_keys[0] if new_keys else known
     url = settings.base_url
     lines = [
         "",

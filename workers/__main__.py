@@ -12,6 +12,7 @@ USAGE = "usage: python -m workers worker|dispatcher"
 def run_worker() -> None:
     """Run Celery's worker over all lanes until SIGTERM."""
     from celery.platforms import SecurityWarning
+
     from workers.app import app, settings
 
     # Only JSON is accepted (`accept_content`), so running as root opens nothing; containers do.
