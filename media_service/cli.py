@@ -136,7 +136,7 @@ def _check_port(settings: Settings) -> None:
             raise MediaServiceError(
                 ErrorKind.CONFLICT,
                 "port-in-use",
-                f"Cannot listen on {settings.host}:{settings.port} ({error.strerror}). Is the service running "
+                f"Cannot listen on {settings.host}:{settings.port} ({error.strerror}). Does the service run "
                 "already? MEDIA_PORT chooses another port.",
             ) from error
 
