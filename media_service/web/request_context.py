@@ -10,6 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from media_service.exceptions import MediaServiceError
 from media_service.models import new_id
 from media_service.web.problems import problem
 
@@ -38,6 +39,9 @@ class RequestContext:
         exchange = _Exchange(scope, receive, send, request_id)
         try:
             await self._app(scope, exchange.receive, exchange.send)
+        except MediaServiceError as error:
+            # Errors before the answer have handlers: the storage broke off in the middle of a body.
+            log.warning("request.broken_off", code=error.code, cause=repr(error.__cause__))
         except Exception:
             log.exception("request.crashed")
             await exchange.answer_internal_error()
@@ -77,9 +81,10 @@ class _Exchange:
         await self._send(message)
 
     async def answer_internal_error(self) -> None:
-        """A problem without details, if no answer has begun; else the connection just ends."""
+        """A problem without details. An answer that has begun stays as it is: the server then ends the
+        connection short of its Content-Length, which no client takes for a whole file."""
         if self._status is not None:
-            raise RuntimeError("the response broke off after it had begun")  # uvicorn closes the connection
+            return
         response = problem(
             Request(self._scope),
             status=500,
