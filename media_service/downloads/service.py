@@ -166,7 +166,8 @@ class DownloadService:
     async def _load(self, file_id: UUID, rendition_name: str | None) -> tuple[File | None, Rendition | None]:
         async with self._database.read() as session:
             file = (await session.scalars(queries.bare_file_by_id(file_id))).one_or_none()
-            if file is None or rendition_name is None:
+            # No rendition has a NUL in its name, and PostgreSQL takes none in a parameter.
+            if file is None or rendition_name is None or "\0" in rendition_name:
                 return file, None
             rendition = await session.scalars(queries.rendition_by_name(file_id, rendition_name))
             return file, rendition.one_or_none()

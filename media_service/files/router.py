@@ -10,6 +10,7 @@ from media_service.files.dependencies import Files, Presenter
 from media_service.files.lifecycle import FileKind, FileStatus, Visibility
 from media_service.files.queries import FileFilter
 from media_service.files.schemas import (
+    TAG_PATTERN,
     FileChange,
     FileOut,
     FilePage,
@@ -36,7 +37,7 @@ async def list_files(
     file_status: Annotated[FileStatus | None, Query(alias="status")] = None,
     kind: FileKind | None = None,
     visibility: Visibility | None = None,
-    tag: Annotated[str | None, Query(max_length=100)] = None,
+    tag: Annotated[str | None, Query(max_length=100, pattern=TAG_PATTERN)] = None,
     order: Annotated[
         str, Query(pattern=r"^-?created_at$", description="`-created_at`: newest first.")
     ] = "-created_at",

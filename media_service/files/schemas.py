@@ -52,7 +52,10 @@ def _depth(value: Any) -> int:
     return 1 + max(map(_depth, value.values() if isinstance(value, dict) else value), default=0)
 
 
-Tag = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+TAG_PATTERN = r"^[^\x00-\x1f\x7f]*$"
+"""No control characters; PostgreSQL could not even be asked for a NUL."""
+
+Tag = Annotated[str, Field(min_length=1, max_length=100, pattern=TAG_PATTERN)]
 Tags = Annotated[list[Tag], Field(max_length=MAX_TAGS), AfterValidator(_unique)]
 Custom = Annotated[dict[str, Any], AfterValidator(_storable)]
 Filename = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(clean_name)]
