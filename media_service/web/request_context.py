@@ -81,8 +81,11 @@ class _Exchange:
         await self._send(message)
 
     async def answer_internal_error(self) -> None:
-        """A problem without details. An answer that has begun stays as it is: the server then ends the
-        connection short of its Content-Length, which no client takes for a whole file."""
+        """A problem without details, if no answer has begun.
+
+        One that has begun stays as it is: the server then ends the connection short of its Content-Length,
+        which no client takes for a whole file.
+        """
         if self._status is not None:
             return
         response = problem(
