@@ -1,8 +1,6 @@
 """Composition root of a worker process: builds its singletons, once. Worker room."""
 
 import threading
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from uuid import UUID
 
 from media_service.backends import create_storage
@@ -13,13 +11,14 @@ from workers.jobs.leases import LeaseKeeper
 from workers.jobs.run import run_job
 from workers.processing.limits import ImageLimits, SandboxLimits
 from workers.processing.sandbox import Sandbox
+from workers.scratch import ScratchFolder
 
 
 class Runtime:
     """What the tasks of one process share. Made after any fork and before any job."""
 
     def __init__(self, settings: WorkerSettings) -> None:
-        self._scratch = TemporaryDirectory(prefix="media-worker-")
+        self._scratch = ScratchFolder()
         self._database = create_database(settings)
         self._sandbox = Sandbox(
             limits=SandboxLimits(
@@ -36,7 +35,7 @@ class Runtime:
             storage=create_storage(settings.storage, s3=settings, data_dir=settings.data_dir),
             sandbox=self._sandbox,
             presets=settings.presets,
-            scratch_root=Path(self._scratch.name),
+            scratch_root=self._scratch.path,
         )
 
     def run_job(self, job_id: UUID) -> None:
@@ -47,7 +46,7 @@ class Runtime:
         self._keeper.close()
         self._sandbox.close()
         self._database.close()
-        self._scratch.cleanup()
+        self._scratch.close()
 
 
 def create_database(settings: WorkerSettings) -> Database:
