@@ -7,6 +7,7 @@ variables that libraries read for themselves are replaced.
 import os
 import shutil
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from tests.support.backends import ADMIN_KEY, Backend, make_settings
 from tests.support.moto_server import ENVIRONMENT, MotoServer, moto_server
 from tests.support.postgres import PostgresServer
 from tests.support.valkey import ValkeyServer
+from tests.support.workshop import Workshop
 from workers.database import Database
 from workers.processing.limits import ImageLimits, SandboxLimits
 from workers.processing.sandbox import Sandbox
@@ -125,6 +127,11 @@ def clean_backend(backend: Backend) -> Iterator[Backend]:
     """The backend, empty; and emptied again, however the test ends."""
     yield backend
     backend.clear()
+
+
+@pytest.fixture
+def workshop(clean_backend: Backend, sandbox: Sandbox, tmp_path: Path) -> Workshop:
+    return Workshop(clean_backend, sandbox, tmp_path, lease=timedelta(seconds=15))
 
 
 @pytest.fixture(scope="session")

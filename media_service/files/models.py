@@ -68,7 +68,7 @@ class File(Base):
     updated_at: Mapped[datetime] = mapped_column(default=utc_now)
 
     renditions: Mapped[list[Rendition]] = relationship(
-        lazy="raise", order_by=Rendition.width_px, passive_deletes=True
+        lazy="raise", order_by=(Rendition.width_px, Rendition.id), passive_deletes=True
     )
 
     @property

@@ -65,7 +65,8 @@ def rendition_by_name(file_id: UUID, name: str) -> Select[Rendition]:
 
 
 def renditions_of(file_id: UUID) -> Select[Rendition]:
-    return select(Rendition).where(Rendition.file_id == file_id).order_by(Rendition.width_px)
+    """By size; small images have several of one size, and those stay in the order of their presets."""
+    return select(Rendition).where(Rendition.file_id == file_id).order_by(Rendition.width_px, Rendition.id)
 
 
 def delete_renditions(file_id: UUID, names: list[str]) -> Delete:
