@@ -104,7 +104,7 @@ async def get_signed_url(
     return SignedUrl(url=link.url, expires_at=link.expires_at)
 
 
-@router.post("/urls", responses=problems(401, 403, 404, 422))
+@router.post("/urls", responses=problems(400, 401, 403, 404, 422))
 async def sign_urls(batch: SignedUrlBatch, caller: Reader, downloads: Downloads) -> SignedUrlItems:
     """Make signed URLs for many files in one call."""
     links = await downloads.links(batch.items, caller, expires_in=timedelta(seconds=batch.expires_in))

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.web.problem_catalogue import title_of
@@ -140,7 +141,23 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type
     fallback = (http.HTTPStatus(error.status_code).phrase.lower().replace(" ", "-"), str(error.detail))
     code, detail = _FRAMEWORK_CODES.get(error.status_code, fallback)
-    return problem(request, status=error.status_code, code=code, detail=detail, headers=error.headers)
+    headers = error.headers
+    if error.status_code == http.HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {**(headers or {}), "Allow": _allowed_methods(request)}
+    return problem(request, status=error.status_code, code=code, detail=detail, headers=headers)
+
+
+def _allowed_methods(request: Request) -> str:
+    """All methods of an address (RFC 9110 §15.5.6); the framework names those of one route only."""
+    allowed = [
+        method
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]
+    return ", ".join(allowed)
 
 
 async def _on_disconnect(request: Request, error: Exception) -> Response:  # noqa: ARG001 - the framework's signature
