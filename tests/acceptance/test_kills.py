@@ -143,9 +143,7 @@ def test_no_acknowledged_photo_is_lost_when_one_process_after_the_other_is_kille
             for before, after, (role, kill) in _schedule():
                 for number in range(before, after):
                     numbers.put(number)
-                service.wait_until(
-                    lambda count=before: len(sent.acknowledged) > count, "uploads are under way"
-                )
+                _wait_for(service, sent, before + 1)
                 old_pid = service.pids.get(role)
                 kill(service)
                 killed_at = time.monotonic()
@@ -163,6 +161,10 @@ def test_no_acknowledged_photo_is_lost_when_one_process_after_the_other_is_kille
     service.wait_until_ready()
     _wait_until_ready(scene, sent, killed_at + SECONDS_TO_RECOVER)
     _check_all(scene, sent)
+
+
+def _wait_for(service: RunningService, sent: Ledger, count: int) -> None:
+    service.wait_until(lambda: len(sent.acknowledged) >= count, "the uploads are under way")
 
 
 def _schedule() -> Iterator[tuple[int, int, tuple[str, Callable[[RunningService], None]]]]:
