@@ -1,6 +1,6 @@
 """Every statement about upload sessions, once. Core room: builds statements, runs none."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -69,3 +69,8 @@ def live_storage_uploads(storage_upload_ids: Sequence[str]) -> Select[str | None
     return select(UploadSession.storage_upload_id).where(
         UploadSession.storage_upload_id.in_(storage_upload_ids)
     )
+
+
+def known_session_ids(session_ids: Collection[UUID]) -> Select[UUID]:
+    """Which of these sessions exist."""
+    return select(UploadSession.id).where(UploadSession.id.in_(session_ids))

@@ -1,6 +1,7 @@
 """Storages with faults: each wraps a real one and overrides what shall go wrong."""
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from media_service.storage.port import Bytes, PartReceipt, Storage
@@ -52,3 +53,24 @@ class BlockedStorage(WrappedStorage):
         self.bytes_taken += len(data)
         self.released.wait(BLOCKED_SECONDS)
         return self._inner.put_part(key, upload_id, number, data)
+
+
+class HookedStorage(WrappedStorage):
+    """Calls `hook` right after the first call of the named method: what others do meanwhile."""
+
+    def __init__(self, inner: Storage, method: str, hook: Callable[[], object]) -> None:
+        super().__init__(inner)
+        self._method = method
+        self._hook: Callable[[], object] | None = hook
+
+    def __getattribute__(self, name: str) -> Any:
+        if name.startswith("_") or name != self._method or self._hook is None:
+            return super().__getattribute__(name)
+        hook, self._hook = self._hook, None
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            result = getattr(self._inner, name)(*args, **kwargs)
+            hook()
+            return result
+
+        return call

@@ -97,8 +97,12 @@ def _sweep_objects(database: Database, storage: Storage, grace: timedelta) -> in
 
 def _without_file(objects: tuple[StoredObject, ...], database: Database) -> list[str]:
     owners: dict[str, UUID] = {found.key: owner_of(found.key) for found in objects}
+    ids = set(owners.values())
     with database.read() as session:
-        known = set(session.scalars(known_file_ids(set(owners.values()))))
+        # Sessions first: a commit that comes between the two looks turns a session into a file. S3 dates an
+        # object from the start of its upload, so one that took hours looks old at the moment it is done.
+        known = set(session.scalars(queries.known_session_ids(ids)))
+        known.update(session.scalars(known_file_ids(ids)))
     return [key for key, owner in owners.items() if owner not in known]
 
 
