@@ -4,10 +4,12 @@ A function that takes `Database` owns its transaction; one that takes a session 
 and never commits. No transaction is open while bytes move.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from sqlalchemy import text
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
 from media_service import tables  # noqa: F401 - the mappings must be complete before the first statement
@@ -18,6 +20,10 @@ from media_service.dialects import (
     engine_options,
     translated_database_errors,
 )
+
+WRITER_TURN_SECONDS = 6
+"""How long a write may wait for those before it, where the database has one writer; then it is refused.
+Longer than SQLite's own busy timeout, so that one stuck writer of another process costs one refusal."""
 
 
 class Database:
@@ -30,6 +36,7 @@ class Database:
         self._readers = async_sessionmaker(self._engine, expire_on_commit=False)
         writing = self._engine.execution_options(**{WRITE_OPTION: True})
         self._writers = async_sessionmaker(writing, expire_on_commit=False)
+        self._writer_turn = asyncio.Lock() if parsed.get_backend_name() == "sqlite" else None
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
@@ -46,8 +53,28 @@ class Database:
         whether a commit took place (RELIABILITY F19) and must look before it repeats.
         """
         with translated_database_errors():
-            async with self._writers() as session, session.begin():
+            async with self._turn_to_write(), self._writers() as session, session.begin():
                 yield session
+
+    @asynccontextmanager
+    async def _turn_to_write(self) -> AsyncIterator[None]:
+        """Queue up for SQLite's only writer, without holding a connection of the pool meanwhile.
+
+        Its busy timeout is no queue: who waits sleeps and tries again, newcomers overtake, and under 16
+        clients some starve until they fail (measured: p99 of an upload 2.8 s against 0.5 s in turn).
+        """
+        if self._writer_turn is None:
+            yield
+            return
+        try:
+            async with asyncio.timeout(WRITER_TURN_SECONDS):
+                await self._writer_turn.acquire()
+        except TimeoutError as error:
+            raise PoolTimeoutError("no turn to write") from error
+        try:
+            yield
+        finally:
+            self._writer_turn.release()
 
     async def check(self) -> None:
         """Show that the database answers."""
