@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.started import Configuration, embedded, scaled_out
+from tests.support.started import BYTECODE, Configuration, FreshService, embedded, scaled_out
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
 
@@ -28,3 +28,10 @@ def configuration(request: pytest.FixtureRequest) -> Iterator[Configuration]:
         settings, postgres=postgres, valkey=valkey, s3=request.getfixturevalue("s3_server")
     ) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def fresh_service() -> Iterator[FreshService]:
+    """The service as it comes, with no setting but its place. `test_supervision` stops it at its end."""
+    with FreshService(env=BYTECODE) as service:
+        yield service

@@ -1,12 +1,9 @@
 """A large upload passes through the API process and never stays in it."""
 
 import hashlib
-from collections.abc import Iterator
-
-import pytest
 
 from tests.support.large_upload import upload_large_form
-from tests.support.started import Configuration, embedded
+from tests.support.started import FreshService
 
 MIB = 1024 * 1024
 SIZE_BYTES = 512 * MIB
@@ -14,22 +11,16 @@ SIZE_BYTES = 512 * MIB
 BUDGET_BYTES = 64 * MIB
 
 
-@pytest.fixture(scope="module")
-def started() -> Iterator[Configuration]:
-    with embedded({}) as configuration:
-        yield configuration
+def test_half_a_gibibyte_in_a_form_grows_the_api_by_at_most_64_mib(fresh_service: FreshService):
+    upload_large_form(fresh_service, MIB)  # what a first request loads is no growth
 
-
-def test_half_a_gibibyte_in_a_form_grows_the_api_by_at_most_64_mib(started: Configuration):
-    upload_large_form(started.service, MIB)  # what a first request loads is no growth
-
-    large = upload_large_form(started.service, SIZE_BYTES)
+    large = upload_large_form(fresh_service, SIZE_BYTES)
 
     assert (large.file["size"], large.file["sha256"]) == (SIZE_BYTES, large.sha256)
     assert large.growth_bytes <= BUDGET_BYTES
     digest = hashlib.sha256()
     with (
-        started.service.client() as client,
+        fresh_service.client() as client,
         client.stream("GET", f"/v1/files/{large.file['id']}/content") as answer,
     ):
         for chunk in answer.iter_bytes():

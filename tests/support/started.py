@@ -1,5 +1,6 @@
 """Started services in the configurations that users have, each with a view of its storage."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,6 +14,24 @@ from tests.support.valkey import ValkeyServer
 
 BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
 """As `make run` has it: compiling some 2000 modules anew would add seconds to each start of a process."""
+
+
+KEY = re.compile(r"msk_[A-Za-z0-9]+_[A-Za-z0-9_-]+")
+"""An API key that the service made."""
+
+
+class FreshService(RunningService):
+    """A service that makes its first admin's key itself and prints it, as on a fresh machine."""
+
+    def start(self) -> None:
+        super().start()
+        self.wait_until(lambda: "Media Service is running at" in self.log, "the greeting")
+        (self.api_key,) = set(KEY.findall(self.log))
+
+    def _environment(self) -> dict[str, str]:
+        environment = super()._environment()
+        del environment["MEDIA_ADMIN_API_KEY"]
+        return environment
 
 
 @dataclass(frozen=True, slots=True)
