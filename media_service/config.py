@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeVar
 
 from dotenv import dotenv_values
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -127,6 +127,11 @@ def load_section(section: type[AnySettings], *, foreign_prefix: str | None = Non
         settings = section()
     except ValidationError as error:
         raise MediaServiceError(ErrorKind.INVALID, "bad-settings", _explain(error)) from None
+    except SettingsError as error:
+        # A value that should be JSON and is not. The message names the field, and not the value.
+        raise MediaServiceError(
+            ErrorKind.INVALID, "bad-settings", f"A setting cannot be read: {error}"
+        ) from None
     known = {f"{PREFIX}{name.upper()}" for name in section.model_fields} | {faultpoints.VARIABLE}
     unknown = sorted(
         name

@@ -72,6 +72,6 @@ def _http_date(header: str | None) -> datetime | None:
         return None
     try:
         parsed = parsedate_to_datetime(header)
-    except ValueError:
+        return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)

@@ -25,7 +25,6 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "field-too-large": ("Field too large", "A text field of the form is too large. A file needs a filename."),
     "file-too-large": ("File too large", "The file is larger than `limit_bytes`. Nothing of it was stored."),
     "invalid-credentials": ("Invalid credentials", "The API key is unknown, expired or revoked."),
-    "invalid-field": ("Invalid field", "A field of the form has a value that cannot be used; see `field`."),
     "invalid-request": ("Invalid request", "Some values are missing or wrong; `errors` names each of them."),
     "internal-error": (
         "Internal error",
@@ -45,6 +44,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "no-file": ("No file in the form", "The form has no part with a file. With curl: `-F file=@photo.jpg`."),
     "not-found": ("Not found", "Nothing is at this address, or it is not yours to see."),
     "not-an-image": ("Not an image", "Only images have renditions."),
+    "object-not-found": (
+        "Bytes not found",
+        "The record is there, but not its bytes: the file may just have been deleted.",
+    ),
     "precondition-failed": (
         "Precondition failed",
         "The resource is not in the state that the request asked for.",
@@ -72,6 +75,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "The content of the file (not its name) is of a type that this service does not take.",
     ),
     "upload-interrupted": ("Upload interrupted", "The service paused for too long. Send the upload again."),
+    "upload-parts-mismatch": (
+        "Parts do not fit",
+        "The parts of the upload do not make up one file. Send it again.",
+    ),
     "url-expired": ("URL expired", "Signed URLs end at the time they were made for. Ask for a new one."),
 }
 

@@ -1,0 +1,147 @@
+"""Settings: what stops the start, in one line that names the setting and shows no secret."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from media_service import config
+from media_service.config import Settings, load_settings
+from media_service.exceptions import ErrorKind, MediaServiceError
+from workers.config import WorkerSettings, load_worker_settings
+
+Setter = Callable[..., None]
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Setter:
+    """`environment(MEDIA_X=...)` sets variables, in a folder without a `.env`."""
+    monkeypatch.chdir(tmp_path)
+
+    def set_all(**values: str) -> None:
+        for name, value in values.items():
+            monkeypatch.setenv(name, value)
+
+    return set_all
+
+
+def refusal(load: Callable[[], object] = load_settings) -> str:
+    with pytest.raises(MediaServiceError) as caught:
+        load()
+    assert (caught.value.kind, caught.value.code) == (ErrorKind.INVALID, "bad-settings")
+    assert "\n" not in caught.value.detail
+    return caught.value.detail
+
+
+def test_defaults_need_no_environment(environment: Setter):
+    settings = load_settings()
+    assert (settings.host, settings.port, settings.storage) == ("127.0.0.1", 8000, "local")
+    assert settings.base_url == "http://localhost:8000"
+    assert settings.max_file_size == 5 * 1024**3
+    assert settings.allowed_types == ("*/*",)
+    assert settings.effective_database_url == f"sqlite:///{Path('data').resolve()}/media.db"
+    assert settings.effective_broker_url == settings.effective_redis_url
+    assert [preset.name for preset in settings.presets] == ["thumb", "small", "large"]
+
+
+def test_settings_are_read_from_the_environment(environment: Setter):
+    environment(
+        MEDIA_PORT="9000",
+        MEDIA_PUBLIC_URL="https://media.example/base/",
+        MEDIA_ALLOWED_TYPES="Image/PNG, video/*",
+        MEDIA_JOB_LEASE="PT30S",
+        MEDIA_PRESETS='[{"name": "tiny", "width_px": 10, "height_px": 10}]',
+    )
+    settings = load_settings()
+    assert settings.port == 9000
+    assert settings.base_url == "https://media.example/base"
+    assert settings.allowed_types == ("image/png", "video/*")
+    assert settings.job_lease == timedelta(seconds=30)
+    assert settings.presets[0].name == "tiny"
+
+
+def test_settings_are_read_from_a_file_and_the_environment_wins(environment: Setter, tmp_path: Path):
+    (tmp_path / config.ENV_FILE).write_text("MEDIA_PORT=1111\nMEDIA_HOST=0.0.0.0\nOTHER=x\n")
+    environment(MEDIA_PORT="2222")
+    settings = load_settings()
+    assert (settings.port, settings.host) == (2222, "0.0.0.0")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MEDIA_PORT", "x"),
+        ("MEDIA_PORT", "0"),
+        ("MEDIA_PORT", "65536"),
+        ("MEDIA_PUBLIC_URL", "media.example"),
+        ("MEDIA_DATABASE_URL", "mysql://x/y"),
+        ("MEDIA_DATABASE_URL", "nonsense"),
+        ("MEDIA_STORAGE", "ftp"),
+        ("MEDIA_STORAGE", "s3"),
+        ("MEDIA_S3_PUBLIC_ENDPOINT_URL", "https://s3.example"),
+        ("MEDIA_MAX_FILE_SIZE", "0"),
+        ("MEDIA_ALLOWED_TYPES", ","),
+        ("MEDIA_ALLOWED_TYPES", "image"),
+        ("MEDIA_ALLOWED_TYPES", "image/"),
+        ("MEDIA_ADMIN_API_KEY", "short"),
+        ("MEDIA_ADMIN_API_KEY", "with a space in a long key"),
+        ("MEDIA_ADMIN_API_KEY", "ключ-ключ-ключ-ключ-ключ"),
+        ("MEDIA_ALLOW_REGISTRATION", "true"),
+        ("MEDIA_LOG_LEVEL", "loud"),
+        ("MEDIA_PRESETS", "[]]"),
+        ("MEDIA_PRESETS", '[{"name": "A", "width_px": 1, "height_px": 1}]'),
+        ("MEDIA_LANE_WINDOW", "0"),
+    ],
+)
+def test_setting_that_cannot_work_is_one_line_that_names_it(environment: Setter, name: str, value: str):
+    environment(**{name: value})
+    line = refusal()
+    assert name in line or name.removeprefix("MEDIA_").lower() in line
+    if len(value) > 6 and name == "MEDIA_ADMIN_API_KEY":
+        assert value not in line
+
+
+def test_setting_that_was_left_empty_is_as_if_it_were_not_there(environment: Setter):
+    environment(MEDIA_ALLOWED_TYPES="", MEDIA_S3_BUCKET="", MEDIA_PUBLIC_URL="")
+    assert load_settings().allowed_types == ("*/*",)
+
+
+def test_two_presets_of_one_name_are_refused(environment: Setter):
+    preset = '{"name": "a", "width_px": 1, "height_px": 1}'
+    environment(MEDIA_PRESETS=f"[{preset}, {preset}]")
+    assert "same name" in refusal()
+
+
+@pytest.mark.parametrize("name", ["MEDIA_POTR", "MEDIA_", "media_unknown"])
+def test_unknown_setting_stops_the_start(environment: Setter, name: str):
+    environment(**{name: "1"})
+    assert name.upper() in refusal()
+
+
+def test_unknown_setting_in_the_file_stops_the_start(environment: Setter, tmp_path: Path):
+    (tmp_path / ".env").write_text("MEDIA_POTR=1\n")
+    assert "MEDIA_POTR" in refusal()
+
+
+def test_setting_of_the_workers_is_theirs_to_judge(environment: Setter):
+    environment(MEDIA_WORKER_CONCURRENCY="0")
+    assert isinstance(load_settings(), Settings)
+    assert "MEDIA_WORKER_CONCURRENCY" in refusal(load_worker_settings)
+
+
+def test_unknown_setting_of_the_workers_stops_them(environment: Setter):
+    environment(MEDIA_WORKER_CONCURENCY="2")
+    assert "MEDIA_WORKER_CONCURENCY" in refusal(load_worker_settings)
+
+
+def test_workers_have_all_settings_of_the_service(environment: Setter):
+    environment(MEDIA_PORT="9000", MEDIA_WORKER_CONCURRENCY="3")
+    settings = load_worker_settings()
+    assert isinstance(settings, WorkerSettings)
+    assert (settings.port, settings.worker_concurrency) == (9000, 3)
+
+
+def test_secret_is_not_shown_by_its_settings(environment: Setter):
+    environment(MEDIA_ADMIN_API_KEY="a-long-key-of-an-administrator")
+    assert "administrator" not in repr(load_settings())
