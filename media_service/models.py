@@ -51,6 +51,10 @@ class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
     type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JsonDocument, list[str]: JsonDocument}  # noqa: RUF012 - SQLAlchemy reads it as a class attribute
 
+    def column_values(self) -> dict[str, Any]:
+        """What was set of a row that is in no session yet, for a plain INSERT; defaults fill the rest."""
+        return {key: value for key, value in self.__dict__.items() if key in self.__table__.columns}
+
 
 def new_id() -> UUID:
     """A UUIDv7 (RFC 9562 §5.7): sorts by time of creation, so keyset pages and indexes stay local."""

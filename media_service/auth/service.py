@@ -24,18 +24,20 @@ class AuthService:
 
     async def identify(self, key: str) -> Caller:
         """The caller behind an API key. Raises MediaServiceError (unauthenticated)."""
-        async with self._database.read() as session:
-            found = (await session.execute(queries.key_by_digest(digest_of(key), at=utc_now()))).first()
+        parameters = {"key_sha256": digest_of(key), "at": utc_now()}
+        found = await self._database.run_read(
+            lambda session: session.execute(queries.KEY_BY_DIGEST, parameters).first()
+        )
         if found is None:
             raise MediaServiceError(
                 ErrorKind.UNAUTHENTICATED,
                 "invalid-credentials",
                 "The API key is unknown, expired or revoked.",
             )
-        row, role = found
-        granted = frozenset(row.scopes)
+        owner_id, scopes, role = found
         # A key cannot give more than its owner has.
-        return Caller(row.owner_id, granted if role is Role.ADMIN else granted - {Scope.ADMIN})
+        granted = frozenset(scopes)
+        return Caller(owner_id, granted if role is Role.ADMIN else granted - {Scope.ADMIN})
 
     async def ensure_admin(self, wanted_key: str | None) -> str | None:
         """Make sure that an admin with a key exists; returns a key's text if one was just made.

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from anyio import to_thread
+from sqlalchemy.orm import Session
 
 from media_service.auth.dependencies import missing_credentials
 from media_service.auth.scopes import Caller, Scope
@@ -164,13 +165,14 @@ class DownloadService:
         return self._base_url + signed
 
     async def _load(self, file_id: UUID, rendition_name: str | None) -> tuple[File | None, Rendition | None]:
-        async with self._database.read() as session:
-            file = (await session.scalars(queries.bare_file_by_id(file_id))).one_or_none()
+        def load(session: Session) -> tuple[File | None, Rendition | None]:
+            file = session.scalars(queries.BARE_FILE, {"file_id": file_id}).one_or_none()
             # No rendition has a NUL in its name, and PostgreSQL takes none in a parameter.
             if file is None or rendition_name is None or "\0" in rendition_name:
                 return file, None
-            rendition = await session.scalars(queries.rendition_by_name(file_id, rendition_name))
-            return file, rendition.one_or_none()
+            return file, session.scalars(queries.rendition_by_name(file_id, rendition_name)).one_or_none()
+
+        return await self._database.run_read(load)
 
     def _made(self, file: File, rendition: Rendition | None, name: str) -> Rendition:
         """The rendition, or an error that says whether waiting helps."""

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy import ForeignKey, Index, String, insert
 from sqlalchemy.orm import Mapped, mapped_column
 
 from media_service.models import Base, SequenceNumber, utc_now
@@ -37,3 +37,7 @@ class Event(Base):
 def event(type_: EventType, *, owner_id: UUID, file_id: UUID, **data: Any) -> Event:
     """An event row, to be added in the transaction that makes it true."""
     return Event(type=type_, owner_id=owner_id, file_id=file_id, data=data)
+
+
+INSERT_EVENTS = insert(Event.metadata.tables[Event.__tablename__])
+"""Rows come as dictionaries (`Base.column_values`)."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Delete, Select, delete, literal, select, update
+from sqlalchemy import ColumnElement, Delete, Select, bindparam, delete, insert, literal, select, update
 from sqlalchemy.orm import selectinload
 from sqlalchemy.sql.dml import ReturningUpdate
 
@@ -45,8 +45,15 @@ def file_by_id(file_id: UUID) -> Select[File]:
     return select(File).where(File.id == file_id).options(selectinload(File.renditions))
 
 
+INSERT_FILES = insert(File.metadata.tables[File.__tablename__])
+"""Rows come as dictionaries (`Base.column_values`)."""
+
+BARE_FILE: Select[File] = select(File).where(File.id == bindparam("file_id"))
+"""A file alone, by `file_id`; built once, since every download asks it."""
+
+
 def bare_file_by_id(file_id: UUID) -> Select[File]:
-    """A file alone, for a download or a change."""
+    """A file alone, for a change."""
     return select(File).where(File.id == file_id)
 
 

@@ -60,8 +60,9 @@ class FileService:
 
     async def get(self, file_id: UUID, caller: Caller) -> File:
         """A file with its renditions. Raises MediaServiceError (not found)."""
-        async with self._database.read() as session:
-            file = (await session.scalars(queries.file_by_id(file_id))).one_or_none()
+        file = await self._database.run_read(
+            lambda session: session.scalars(queries.file_by_id(file_id)).one_or_none()
+        )
         return checked_owner(file, caller)
 
     async def change(

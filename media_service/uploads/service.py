@@ -4,15 +4,17 @@ import asyncio
 from collections.abc import AsyncIterable, Mapping
 
 import structlog
+from sqlalchemy.orm import Session
 
 from media_service.auth.scopes import Caller
 from media_service.broker.messages import Lane
 from media_service.database import Database
+from media_service.events.models import INSERT_EVENTS
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.faultpoints import reach
 from media_service.files.lifecycle import FileStatus
 from media_service.files.models import File
-from media_service.files.queries import known_file_ids
+from media_service.files.queries import INSERT_FILES, known_file_ids
 from media_service.files.schemas import FileFields
 from media_service.jobs.creation import lane_of
 from media_service.jobs.doorbell import Bell
@@ -154,14 +156,20 @@ class UploadService:
     async def _commit(self, files: list[File], jobs: list[Job]) -> None:
         ids = [file.id for file in files]
         opened = self._sessions.opened(ids)
-        async with self._database.transaction() as session:
-            session.add_all(files)
-            await session.flush()
-            session.add_all([*jobs, *(event for file in files for event in new_events(file))])
+        events = [event for file in files for event in new_events(file)]
+
+        def insert_all(session: Session) -> None:
+            # Files and events by plain inserts, which cost a third of the unit of work; a job holds an
+            # expression (the database's clock), so it goes the long way.
+            session.execute(INSERT_FILES, [file.column_values() for file in files])
+            session.execute(INSERT_EVENTS, [event.column_values() for event in events])
+            session.add_all(jobs)
             if opened:
-                kept = await session.scalars(queries.delete_sessions(opened))
-                if len(list(kept)) < len(opened):
+                kept = session.scalars(queries.delete_sessions(opened)).all()
+                if len(kept) < len(opened):
                     raise _interrupted()
+
+        await self._database.run_transaction(insert_all)
         self._sessions.forget(opened)
 
     async def _exist(self, files: list[File]) -> bool:
