@@ -1,14 +1,18 @@
 """What a fresh child gives up before it reads a byte of media. Worker room.
 
 In the order of its life: `restore_signals`, `keep_only`, `confine`, and once the request is known `enclose`.
+Limits hold on every Unix. What `enclose` does depends on the kernel, so `find_layers` tries it beforehand: a
+layer that held then must hold in every child.
 """
 
+import errno
 import os
 import signal
 import socket
 from pathlib import Path
 
-from workers.processing import prctl
+from workers.processing import landlock, prctl, seccomp
+from workers.processing.layers import Layers
 from workers.processing.limits import SandboxLimits
 from workers.processing.rlimits import apply_rlimits
 
@@ -25,12 +29,56 @@ def confine(limits: SandboxLimits, *, zygote_pid: int) -> None:
     prctl.set_no_new_privs()
 
 
-def enclose(output_dir: Path) -> None:
-    """Stay in one directory.
+def enclose(*, source: Path, output_dir: Path, layers: Layers) -> None:
+    """Keep one file to read and one directory to write in: no sockets, programs, processes or other files.
 
-    The place for Landlock (the output directory and the source) and seccomp (no socket, exec, ptrace).
+    After `confine`. Raises OSError if a layer that was promised cannot be had: such a child must not decode.
     """
+    if layers.landlock_files:
+        landlock.restrict(source=source, output_dir=output_dir)
+    if layers.seccomp:
+        seccomp.install()
     os.chdir(output_dir)
+
+
+def find_layers() -> Layers:
+    """Try each layer in a process that is thrown away. The caller, a zygote, has one thread."""
+    seccomp.prepare()
+    pid = os.fork()
+    if pid == 0:
+        os._exit(_try_layers())
+    _, status = os.waitpid(pid, 0)
+    found = max(0, os.waitstatus_to_exitcode(status))  # killed by a stricter filter than ours: nothing holds
+    return Layers(*(bool(found & 1 << place) for place in range(4)))
+
+
+def _try_layers() -> int:
+    """One bit per field of Layers, in their order."""
+    try:
+        prctl.set_no_new_privs()
+        abi = landlock.abi_version() if _can_restrict() else 0
+        return (
+            (abi > 0) | (abi >= landlock.TCP_ABI) << 1 | (abi >= landlock.SCOPE_ABI) << 2 | _can_filter() << 3
+        )
+    except BaseException:  # noqa: BLE001 - an answer is owed, and this process ends here
+        return 0
+
+
+def _can_restrict() -> bool:
+    try:
+        landlock.restrict(source=Path(os.devnull), output_dir=Path("/"))
+    except OSError:
+        return False
+    return True
+
+
+def _can_filter() -> bool:
+    try:
+        seccomp.install()
+        socket.socket(socket.AF_UNIX).close()
+    except OSError as error:
+        return error.errno == errno.EPERM
+    return False
 
 
 def restore_signals() -> None:

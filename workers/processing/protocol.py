@@ -1,10 +1,11 @@
 """Messages between a worker process, its zygote and the children. Core room: bytes and values.
 
-The control socket carries one byte and one descriptor per job: the child's end of that job's own socket
-pair. On the job's socket the worker writes one line (the request) and the child one line (its answer); the
-zygote writes an empty line before the fork and one line (the verdict) when the child is dead. A line is JSON
-without raw newlines. The verdict is always the last one, so a child that was killed in mid-line cannot garble
-it and one that was taken over cannot speak after it.
+On the control socket the zygote says one line when it has imported everything and will take jobs: the
+layers of its sandbox. Then the socket carries one byte and one descriptor per job: the child's end of that
+job's own socket pair. On the job's socket the worker writes one line (the request) and the child one line
+(its answer); the zygote writes an empty line before the fork and one line (the verdict) when the child is
+dead. A line is JSON without raw newlines. The verdict is always the last one, so a child that was killed in
+mid-line cannot garble it and one that was taken over cannot speak after it.
 """
 
 import json
@@ -16,9 +17,6 @@ MAX_LINE_BYTES = 64 * 1024
 
 MAX_REPLY_BYTES = MAX_LINE_BYTES + 4096
 """The child's line and the zygote's verdict."""
-
-READY = b"r"
-"""The zygote has imported everything and will take jobs."""
 
 STARTED = b"\n"
 """An empty line by the zygote before it forks. A job's socket that ends without it was never begun."""

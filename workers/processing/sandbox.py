@@ -7,18 +7,24 @@ import contextlib
 import socket
 import threading
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import structlog
+
 from media_service.transforms.spec import Preset
 from workers.processing import failures, protocol
 from workers.processing.formats import SOURCE_FORMATS
+from workers.processing.layers import Layers
 from workers.processing.limits import ImageLimits, SandboxLimits
 from workers.processing.replies import read_reply
 from workers.processing.request import ImageRequest, Target
 from workers.processing.results import ProcessedImage
 from workers.processing.zygote_process import ZygoteProcess
+
+log = structlog.get_logger(__name__)
 
 _GRACE_SECONDS = 10
 """How long after the wall-clock limit the zygote's verdict may come before the zygote itself is given up."""
@@ -35,6 +41,7 @@ class Sandbox:
         self._image_limits = image_limits
         self._lock = threading.Lock()
         self._zygote: ZygoteProcess | None = None
+        self._layers: Layers | None = None
 
     def start(self) -> None:
         """Start the zygote now instead of with the first job. Raises MediaServiceError "sandbox-crashed"."""
@@ -56,6 +63,11 @@ class Sandbox:
         """For diagnosis; None before the start."""
         zygote = self._zygote
         return zygote.pid if zygote else None
+
+    @property
+    def layers(self) -> Layers | None:
+        """Which of the kernel's walls stand around the children; None before the first start."""
+        return self._layers
 
     def process_image(
         self, source: Path, *, content_type: str, presets: Sequence[Preset], output_dir: Path
@@ -109,7 +121,17 @@ class Sandbox:
         if self._zygote is None or not self._zygote.is_alive():
             self._discard_zygote()
             self._zygote = self._start_zygote()
+            self._report(self._zygote.layers)
         return self._zygote
+
+    def _report(self, layers: Layers) -> None:
+        if layers == self._layers:
+            return  # a zygote that replaces another one is no news
+        self._layers = layers
+        for name in layers.missing():
+            log.warning("sandbox.layer_missing", layer=name)
+        if not layers.missing():
+            log.info("sandbox.layers_complete", **asdict(layers))
 
     def _start_zygote(self) -> ZygoteProcess:
         try:

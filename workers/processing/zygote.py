@@ -6,6 +6,7 @@ deadline, when the worker hangs up, and when the worker itself has ended.
 """
 
 import contextlib
+import functools
 import gc
 import json
 import os
@@ -14,7 +15,7 @@ import signal
 import socket
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from resource import struct_rusage
 from typing import Any, Never
@@ -22,9 +23,10 @@ from typing import Any, Never
 import pi_heif
 from PIL import Image
 
-from workers.processing import protocol
+from workers.processing import confinement, protocol
 from workers.processing.child import run_child
 from workers.processing.limits import ImageLimits, SandboxLimits
+from workers.processing.pipeline import process
 
 _TICK_SECONDS = 5.0
 """Longest sleep of the loop; each tick looks whether the worker still lives. The control socket tells at
@@ -47,7 +49,8 @@ class Zygote:
     def __init__(self, control: socket.socket, *, limits: SandboxLimits, image_limits: ImageLimits) -> None:
         self._control = control
         self._limits = limits
-        self._image_limits = image_limits
+        self._process = functools.partial(process, limits=image_limits)
+        self._layers = confinement.find_layers()
         self._jobs: dict[int, _Job] = {}  # by the descriptor of the job's channel
         self._worker_pid = os.getppid()
         self._wake, wake_writer = socket.socketpair()
@@ -65,7 +68,7 @@ class Zygote:
         signal.set_wakeup_fd(self._wake_writer.fileno(), warn_on_full_buffer=False)
         self._poll.register(self._wake, select.POLLIN)
         self._poll.register(self._control, select.POLLIN)
-        self._control.sendall(protocol.READY)
+        self._control.sendall(protocol.encode_line(asdict(self._layers)))
         try:
             while os.getppid() == self._worker_pid and self._turn():
                 self._reap()
@@ -107,7 +110,7 @@ class Zygote:
             channel.close()  # the worker sees an end without a verdict, or is the one who has gone
             return
         if pid == 0:
-            run_child(channel, limits=self._limits, image_limits=self._image_limits, zygote_pid=zygote_pid)
+            run_child(channel, self._process, limits=self._limits, layers=self._layers, zygote_pid=zygote_pid)
         self._jobs[channel.fileno()] = _Job(pid, channel, time.monotonic() + self._limits.wall_seconds)
         self._poll.register(channel, 0)  # hang-ups only: what is written there is between worker and child
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from workers.processing import protocol
+from workers.processing.layers import Layers
 from workers.processing.limits import ImageLimits, SandboxLimits
 
 _START_SECONDS = 30
@@ -42,7 +43,7 @@ class ZygoteProcess:
         with theirs:
             self._process = _launch(theirs, numbers)
         try:
-            self._await_ready()
+            self.layers = self._await_ready()
         except BaseException:
             self.close()
             raise
@@ -74,10 +75,12 @@ class ZygoteProcess:
             self._process.kill()
             self._process.wait()
 
-    def _await_ready(self) -> None:
+    def _await_ready(self) -> Layers:
         self._control.settimeout(_START_SECONDS)
-        if self._control.recv(1) != protocol.READY:
-            raise RuntimeError("the zygote ended while it started")
+        try:
+            return Layers(**protocol.decode_line(protocol.read_line(self._control)))
+        except ValueError as error:
+            raise RuntimeError("the zygote ended while it started") from error
 
 
 def _launch(control: socket.socket, numbers: str) -> subprocess.Popen[bytes]:

@@ -183,15 +183,15 @@ sandbox = Sandbox(limits=SandboxLimits(), image_limits=ImageLimits())
 sandbox.start()
 job = dict(content_type="image/jpeg", presets=(), output_dir=Path(sys.argv[2]))
 threading.Thread(target=sandbox.process_image, args=[Path(sys.argv[1])], kwargs=job).start()
-print(sandbox.zygote_pid, flush=True)
+print(sandbox.zygote_pid, file=sys.stderr, flush=True)  # on stdout are the logs
 """
 
 
 def test_zygote_and_children_vanish_when_the_worker_is_killed(tmp_path: Path):
     command = [sys.executable, "-c", WORKER, str(stuck_source(tmp_path)), str(tmp_path)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as worker:
-        assert worker.stdout
-        zygote = psutil.Process(int(worker.stdout.readline()))
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as worker:
+        assert worker.stderr
+        zygote = psutil.Process(int(worker.stderr.readline()))
         eventually(zygote.children)
         family = [zygote, *zygote.children(recursive=True)]
         worker.kill()
