@@ -19,7 +19,7 @@ from media_service.config import Settings, load_settings
 from media_service.database import Database
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.observability import configure_logging
-from media_service.supervisor import Child, supervise
+from media_service.supervisor.supervisor import Child, supervise
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Self-hosted uploads and media processing."

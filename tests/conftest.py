@@ -8,14 +8,16 @@ import os
 import shutil
 from collections.abc import Iterator
 from datetime import timedelta
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from media_service.backends import create_storage
 from media_service.migrations import upgrade
 from tests.support.api_server import ApiServer
-from tests.support.backends import ADMIN_KEY, Backend, make_settings
+from tests.support.backends import ADMIN_KEY, Backend, delete_everything, make_settings
 from tests.support.moto_server import ENVIRONMENT, MotoServer, moto_server
 from tests.support.postgres import PostgresServer
 from tests.support.valkey import ValkeyServer
@@ -78,6 +80,20 @@ def s3_server() -> Iterator[MotoServer]:
         yield server
 
 
+def forget_everything(server: MotoServer) -> None:
+    """Empty the bucket in two requests; to delete object by object would take most of a test's time."""
+    address = urlsplit(server.endpoint_url)
+    connection = HTTPConnection(address.hostname or "", address.port, timeout=20)
+    try:
+        for method, path in (("POST", "/moto-api/reset"), ("PUT", f"/{server.bucket}")):
+            connection.request(method, path)
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status == 200
+    finally:
+        connection.close()
+
+
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(limits=SandboxLimits(), image_limits=ImageLimits()) as started:
@@ -116,7 +132,14 @@ def backend(request: pytest.FixtureRequest, valkey: ValkeyServer, tmp_path_facto
     settings = make_settings(values)
     database = Database(settings.effective_database_url, pool_size=12)
     storage = create_storage(settings.storage, s3=settings, data_dir=data_dir)
-    yield Backend(request.param, values, database, storage, new_database)
+
+    def empty_storage() -> None:
+        if settings.storage == "s3":
+            forget_everything(request.getfixturevalue("s3_server"))
+        else:
+            delete_everything(storage)
+
+    yield Backend(request.param, values, database, storage, new_database, empty_storage)
     database.close()
     if hasattr(storage, "close"):
         storage.close()

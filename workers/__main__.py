@@ -1,7 +1,6 @@
 """`python -m workers worker|dispatcher`. Composition root."""
 
 import sys
-import warnings
 
 from media_service.broker.messages import Lane
 from media_service.exceptions import MediaServiceError
@@ -11,12 +10,8 @@ USAGE = "usage: python -m workers worker|dispatcher"
 
 def run_worker() -> None:
     """Run Celery's worker over all lanes until SIGTERM."""
-    from celery.platforms import SecurityWarning
-
     from workers.app import app, settings
 
-    # Only JSON is accepted (`accept_content`), so running as root opens nothing; containers do.
-    warnings.simplefilter("ignore", SecurityWarning)
     app.worker_main(
         [
             "--quiet",  # no banner among the log lines

@@ -1,6 +1,9 @@
 """The Celery application of the workers. Composition root; nothing but configuration."""
 
+import warnings
+
 from celery import Celery
+from celery.platforms import SecurityWarning
 from celery.signals import (
     setup_logging,
     worker_init,
@@ -19,6 +22,9 @@ SOCKET_TIMEOUT_SECONDS = 30
 """A worker blocks on the broker for longer than a sender may."""
 
 settings = load_worker_settings()
+
+# Celery warns of root because of pickle; only JSON is accepted here, and containers often run as root.
+warnings.simplefilter("ignore", SecurityWarning)
 
 app = Celery("workers", broker=celery_url(settings.effective_broker_url), include=["workers.tasks"])
 app.conf.update(

@@ -15,7 +15,7 @@ from typing import Self
 
 import psutil
 
-from media_service.supervisor_process import die_with_parent
+from media_service.supervisor.process import die_with_parent
 from tests.benchmarks.processes import tree
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]

@@ -13,7 +13,7 @@ import pytest
 from media_service.broker.client import JobSender
 from media_service.broker.messages import Lane
 from media_service.jobs.lifecycle import JobStatus
-from media_service.supervisor_process import die_with_parent
+from media_service.supervisor.process import die_with_parent
 from media_service.tables import Job
 from tests.support import images
 from tests.support.api_server import ApiServer

@@ -56,6 +56,7 @@ class Backend:
     storage: Storage
     new_database: Callable[[], str] = field(repr=False)
     """The URL of another database of the same kind, migrated and empty."""
+    empty_storage: Callable[[], None] = field(repr=False)
 
     @property
     def is_s3(self) -> bool:
@@ -114,6 +115,13 @@ class Backend:
             session.execute(delete(ApiKey).where(ApiKey.origin == KeyOrigin.API))
             with_key = select(ApiKey.owner_id)
             session.execute(delete(User).where(User.id.not_in(with_key)))
-        self.storage.delete(sorted(self.keys()))
-        for upload in list(self.storage.list_uploads()):
-            self.storage.abort_upload(upload.key, upload.upload_id)
+        self.empty_storage()
+
+
+def delete_everything(storage: Storage) -> None:
+    """Every object and every upload, one by one."""
+    storage.delete(
+        [found.key for prefix in (ORIGINALS, RENDITIONS) for found in storage.list_objects(prefix)]
+    )
+    for upload in list(storage.list_uploads()):
+        storage.abort_upload(upload.key, upload.upload_id)

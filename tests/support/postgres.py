@@ -22,7 +22,7 @@ from typing import Any, Self
 import psycopg
 from psycopg import sql
 
-from media_service.supervisor_process import die_with_parent
+from media_service.supervisor.process import die_with_parent
 
 START_TIMEOUT_SECONDS = 30
 TEMP_PREFIX = "media-test-pg-"

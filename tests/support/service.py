@@ -16,8 +16,8 @@ from typing import Self
 
 import httpx2
 
-from media_service.supervisor_process import die_with_parent
-from media_service.supervisor_records import Record, end_leftovers
+from media_service.supervisor.process import die_with_parent
+from media_service.supervisor.records import Record, end_leftovers
 from tests.support.postgres import free_port
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from media_service.broker.embedded import server_binary
-from media_service.supervisor_process import die_with_parent
+from media_service.supervisor.process import die_with_parent
 from tests.support.postgres import free_port
 
 START_TIMEOUT_SECONDS = 10

@@ -12,13 +12,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from media_service.supervisor_records import RUN_TOKEN_VARIABLE, Record, end_leftovers
+from media_service.supervisor.records import RUN_TOKEN_VARIABLE, Record, end_leftovers
 
 # What `media up` does, with the children taken from a file of expressions.
 SUPERVISOR = """
 import asyncio, sys
 from pathlib import Path
-from media_service.supervisor import Child, supervise
+from media_service.supervisor.supervisor import Child, supervise
 folder = Path(sys.argv[1])
 def note(line):
     with (folder / "events").open("a") as events:

@@ -22,8 +22,8 @@ from typing import Any
 
 import structlog
 
-from media_service.supervisor_process import has_exited, kill_group, reap, send, spawn
-from media_service.supervisor_records import (
+from media_service.supervisor.process import has_exited, kill_group, reap, send, spawn
+from media_service.supervisor.records import (
     RUN_TOKEN_VARIABLE,
     AlreadyRunningError,
     Record,

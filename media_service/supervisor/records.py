@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from media_service.supervisor_process import kill_group
+from media_service.supervisor.process import kill_group
 
 LOCK_NAME = "supervisor.lock"
 RUN_TOKEN_VARIABLE = "SUPERVISOR_RUN_TOKEN"  # noqa: S105 - a name, and no secret either

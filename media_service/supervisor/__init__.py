@@ -1,0 +1,1 @@
+"""Keeps the processes of the one-command service running (`media up`). Knows nothing of what they do."""
