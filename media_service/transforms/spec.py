@@ -52,6 +52,18 @@ DEFAULT_PRESETS = (
 )
 
 PROCESSABLE_TYPES = frozenset(
-    {"image/jpeg", "image/png", "image/webp", "image/gif", "image/heic", "image/heif"}
+    {
+        "image/jpeg",
+        "image/png",
+        "image/apng",
+        "image/webp",
+        "image/gif",
+        "image/tiff",
+        "image/bmp",
+        "image/x-icon",
+        "image/avif",
+        "image/heic",
+        "image/heif",
+    }
 )
 """Sniffed types that have a processor; a file of any other type is `ready` as it is stored."""

@@ -156,6 +156,69 @@ def heic(width: int = 640, height: int = 480, *, orientation: int = 1) -> bytes:
     )
 
 
+def tiff(width: int = 640, height: int = 480, *, orientation: int = 1, **options: object) -> bytes:
+    """A TIFF whose orientation is in its own directory, as everything of a TIFF."""
+    image = stored_turned(scene(width, height), orientation)
+    return encode(image, "TIFF", **{"exif": exif(orientation=orientation), **options})
+
+
+def bmp(width: int = 640, height: int = 480) -> bytes:
+    return encode(scene(width, height), "BMP")
+
+
+def ico(side: int = 256, **options: object) -> bytes:
+    """An icon of three sizes, by default of PNGs; `bitmap_format="bmp"` makes those of the old kind."""
+    sizes = [(16, 16), (side // 2, side // 2), (side, side)]
+    return encode(scene(side, side).convert("RGBA"), "ICO", sizes=sizes, **options)
+
+
+def avif(width: int = 640, height: int = 480, *, orientation: int = 1, **options: object) -> bytes:
+    """An AVIF whose turn is written as irot/imir."""
+    image = stored_turned(scene(width, height), orientation)
+    return encode(
+        image, "AVIF", **{"quality": 90, "speed": 9, "exif": exif(orientation=orientation), **options}
+    )
+
+
+def apng(width: int = 320, height: int = 240, *, frames: int = 3) -> bytes:
+    """An animated PNG whose first frame is the scene."""
+    others = [Image.new("RGB", (width, height), (index % 256, 0, 0)) for index in range(1, frames)]
+    return encode(scene(width, height), "PNG", save_all=True, append_images=others, duration=40)
+
+
+def xmp(*, orientation: int | None = None, title: str = "Cape Town") -> bytes:
+    """XMP as editors write it, with two languages, lists, and simple properties as attributes."""
+    turn = f'tiff:Orientation="{orientation}"' if orientation else ""
+    return f"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF
+      xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:dc="http://purl.org/dc/elements/1.1/"
+      xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:tiff="http://ns.adobe.com/tiff/1.0/">
+      <rdf:Description rdf:about="" xmp:Rating="4" {turn}>
+      <dc:title><rdf:Alt><rdf:li xml:lang="de">Kapstadt</rdf:li>
+        <rdf:li xml:lang="x-default">{title}</rdf:li></rdf:Alt></dc:title>
+      <dc:description><rdf:Alt><rdf:li xml:lang="x-default">A bay</rdf:li></rdf:Alt></dc:description>
+      <dc:creator><rdf:Seq><rdf:li>Ann</rdf:li><rdf:li>Ben</rdf:li></rdf:Seq></dc:creator>
+      <dc:rights><rdf:Alt><rdf:li xml:lang="x-default">CC0</rdf:li></rdf:Alt></dc:rights>
+      <dc:subject><rdf:Bag><rdf:li>sea</rdf:li><rdf:li>mountain</rdf:li></rdf:Bag></dc:subject>
+      </rdf:Description></rdf:RDF></x:xmpmeta>""".encode()
+
+
+def iptc() -> bytes:
+    """IPTC-IIM datasets, one of them not UTF-8."""
+    fields = [(5, b"Cape Town"), (25, b"sea"), (25, b"mountain"), (80, "Zoë".encode("latin-1")),
+              (116, b"CC0"), (120, "A b\u00e4y".encode())]  # fmt: skip
+    return b"".join(struct.pack(">BBBH", 0x1C, 2, number, len(data)) + data for number, data in fields)
+
+
+def jpeg_with_iptc() -> bytes:
+    """A JPEG with Photoshop's segment, which holds the datasets."""
+    data = iptc()
+    resource = b"8BIM" + struct.pack(">H", 0x0404) + b"\0\0" + struct.pack(">I", len(data)) + data
+    body = b"Photoshop 3.0\0" + resource + bytes(len(data) % 2)
+    segment = b"\xff\xed" + struct.pack(">H", len(body) + 2) + body
+    whole = encode(scene(), "JPEG")
+    return whole[:2] + segment + whole[2:]
+
+
 def wide_gamut_profile() -> bytes:
     """A minimal ICC v2 matrix profile with the primaries of Display P3 (adapted to D50) and gamma 2.2."""
     primaries = {

@@ -1,7 +1,6 @@
 """From a file to libvips pixels, by the one decoder of the sniffed format. Runs in the child.
 
-JPEG, PNG and WebP come lazily: their decoders run while the first resize pulls rows, so errors appear
-there.
+What libvips decodes comes lazily: its decoders run while the first resize pulls rows, so errors appear there.
 """
 
 from collections.abc import Callable
@@ -11,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import pi_heif
 import pyvips
+from numpy.typing import NDArray
+from PIL import Image
 
 _LAZY = {"access": "sequential", "fail_on": "error"}
 """Damage is an error, never a half picture. Not "warning": libpng warns of many harmless profiles."""
@@ -31,7 +32,7 @@ class Decoded(NamedTuple):
 def decode(source: Path, format_name: str, *, shrink: int) -> Decoded:
     """The first frame, turned as stored. `shrink` (1, 2, 4, 8) takes effect for JPEG only.
 
-    Raises what the decoder raises: pyvips.Error, or anything for HEIC.
+    Raises what the decoder raises: pyvips.Error, or anything where Pillow or pi-heif decodes.
     """
     return _DECODERS[format_name](source, shrink)
 
@@ -58,13 +59,36 @@ def _decode_heif(source: Path, _shrink: int) -> Decoded:
     libheif applies irot and imir itself, so its pixels are never turned again.
     """
     heif = pi_heif.open_heif(source)
-    pixels = np.ascontiguousarray(np.asarray(heif)[:, : heif.size[0]])
+    pixels = np.asarray(heif)[:, : heif.size[0]]
+    return Decoded(_to_vips(pixels, heif.info.get("icc_profile")), owner=heif)
+
+
+def _decode_tiff(source: Path, _shrink: int) -> Decoded:
+    return Decoded(pyvips.Image.tiffload(str(source), page=0, n=1, **_LAZY))
+
+
+def _decode_by_pillow(source: Path, format_name: str) -> Decoded:
+    """Decode now: the libvips wheel has no BMP and no icons, and its AVIF knows no sequences."""
+    with Image.open(source, formats=[format_name]) as image:
+        image.load()
+        return Decoded(_to_vips(np.asarray(_in_plain_mode(image)), image.info.get("icc_profile")))
+
+
+def _in_plain_mode(image: Image.Image) -> Image.Image:
+    if image.mode in {"L", "LA", "RGB", "RGBA"}:
+        return image
+    return image.convert("RGBA" if image.has_transparency_data else "RGB")
+
+
+def _to_vips(pixels: NDArray[np.uint8], profile: object) -> pyvips.Image:
+    """Rows of bytes as an image that keeps them alive and shares them; one or two bands are gray."""
+    pixels = np.ascontiguousarray(pixels)
     height, width = pixels.shape[:2]
     bands = 1 if pixels.ndim == 2 else pixels.shape[2]
     image = pyvips.Image.new_from_memory(pixels.data, width, height, bands, "uchar")
     image = image.copy(interpretation="b-w" if bands <= 2 else "srgb")
-    _attach_profile(image, heif.info.get("icc_profile"))
-    return Decoded(image, owner=heif)
+    _attach_profile(image, profile)
+    return image
 
 
 def _attach_profile(image: pyvips.Image, profile: object) -> None:
@@ -77,6 +101,10 @@ _DECODERS: dict[str, Callable[[Path, int], Decoded]] = {
     "png": _decode_png,
     "webp": _decode_webp,
     "gif": _decode_gif,
+    "tiff": _decode_tiff,
+    "bmp": lambda source, _: _decode_by_pillow(source, "BMP"),
+    "ico": lambda source, _: _decode_by_pillow(source, "ICO"),
+    "avif": lambda source, _: _decode_by_pillow(source, "AVIF"),
     "heic": _decode_heif,
     "heif": _decode_heif,
 }

@@ -6,6 +6,7 @@ Nothing in here raises: a photo with nonsense in its metadata is still a photo.
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -29,9 +30,25 @@ def load_exif(data: bytes) -> Image.Exif:
     return exif
 
 
+def load_exif_of_tiff(source: Path) -> Image.Exif:
+    """The tags of a TIFF file's first page, which is such a structure itself; empty as above."""
+    exif = Image.Exif()
+    try:
+        with source.open("rb") as file:
+            exif.load_from_fp(file)
+            for ifd in (_EXIF_IFD, _GPS_IFD):  # kept by the object, which cannot read when the file is shut
+                exif.get_ifd(ifd)
+    except Exception:  # noqa: BLE001 - as above
+        return Image.Exif()
+    return exif
+
+
 def orientation_of(exif: Image.Exif) -> int:
     """1 to 8; anything else in the tag means 1."""
-    value = _tags(exif, None).get(_ORIENTATION)
+    return valid_orientation(_tags(exif, None).get(_ORIENTATION))
+
+
+def valid_orientation(value: object) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 

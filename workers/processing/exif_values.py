@@ -2,10 +2,16 @@
 
 import math
 import unicodedata
+from collections.abc import Iterable
+from itertools import islice
 from typing import SupportsFloat
 
 MAX_STRING_CHARS = 256
 """Camera and lens names end below 64. Longer text in EXIF is a caption at best and a payload at worst."""
+
+MAX_TEXTS, MAX_ITEM_CHARS = 32, 64
+"""Of keywords and creators. All metadata at its longest must fit a child's line (`protocol`) at 4 bytes a
+character."""
 
 _MAX_EXACT_INTEGER = 2**53
 """What JSON readers hold exactly (RFC 8259 §6); a hostile tag may hold more."""
@@ -20,6 +26,12 @@ def to_text(value: object) -> str | None:
     # Cut first: a megabyte of text must not cost a megabyte of look-ups.
     kept = (char for char in value[: 4 * MAX_STRING_CHARS] if not unicodedata.category(char).startswith("C"))
     return "".join(kept).strip()[:MAX_STRING_CHARS]
+
+
+def to_texts(values: Iterable[object]) -> list[str]:
+    """The first MAX_TEXTS that are not empty, each cut at MAX_ITEM_CHARS."""
+    texts = (to_text(value) for value in values)
+    return [text[:MAX_ITEM_CHARS] for text in islice(filter(None, texts), MAX_TEXTS)]
 
 
 def to_number(value: object) -> float | None:

@@ -12,7 +12,8 @@ from workers.processing.request import ImageRequest
 
 STEPS = (
     steps.probe,
-    steps.read_exif,
+    steps.read_metadata,
+    steps.choose_orientation,
     steps.open_decoder,
     steps.shrink_to_largest,
     steps.turn_upright,

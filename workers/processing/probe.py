@@ -1,16 +1,18 @@
 """What a file says about itself, before a pixel is decoded. Runs in the child.
 
-Pillow reads the header of the one sniffed format; libvips that of WebP, for which Pillow allocates two whole
-canvases (400 MB of address space at 50 MP). Nothing here calls `load()`; in particular EXIF is taken from
-`info`, since `getexif()` of a PNG without it would decode the whole picture.
+Pillow reads the header of the one sniffed format; libvips that of TIFF, and of WebP, for which Pillow
+allocates two whole canvases (400 MB of address space at 50 MP). Nothing here calls `load()`; in particular
+EXIF is taken from `info`, since `getexif()` of a PNG without it would decode the whole picture. Only an icon
+of the old kind is decoded while its header is read, once Pillow has compared that with MAX_IMAGE_PIXELS.
 """
 
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyvips
-from PIL import Image
+from PIL import IcoImagePlugin, Image
 
 from workers.processing import failures
 from workers.processing.formats import SourceFormat
@@ -28,6 +30,11 @@ _COLOR_SPACES = {
 }
 """Of Pillow's modes; all others are stored as RGB, YCbCr or a palette of RGB and shown as RGB."""
 
+_VIPS_COLOR_SPACES = {"b-w": "gray", "grey16": "gray", "cmyk": "cmyk"}
+
+_IPTC_RESOURCE = 0x0404
+"""Photoshop File Formats, image resource IDs: "IPTC-NAA record"."""
+
 
 @dataclass(frozen=True, slots=True)
 class Header:
@@ -37,7 +44,10 @@ class Header:
     frames: int
     color_space: str
     exif: bytes
-    """Raw TIFF structure, empty if there is none."""
+    """Raw TIFF structure, empty if there is none or the file itself is one."""
+    xmp: bytes = b""
+    iptc: bytes = b""
+    """Datasets of IPTC-IIM, without Photoshop's wrapping."""
 
 
 def read_header(source: Path, source_format: SourceFormat, limits: ImageLimits) -> Header:
@@ -83,29 +93,67 @@ def _open_header(source: Path, source_format: SourceFormat, limits: ImageLimits)
 
 
 def _read(source: Path, source_format: SourceFormat) -> Header:
-    if source_format.name == "webp":
-        return _read_webp(source)
+    reader = _READERS.get(source_format.name)
+    if reader:
+        return reader(source)
     with Image.open(source, formats=[source_format.pillow]) as image:
         return Header(
             size=Size(*image.size),
             frames=_count_frames(source, source_format, image),
             color_space=_COLOR_SPACES.get(image.mode, "rgb"),
             exif=_bytes(image.info.get("exif")),
+            xmp=_bytes(image.info.get("xmp")),
+            iptc=_iptc_of_photoshop(image.info.get("photoshop")),
         )
+
+
+def _iptc_of_photoshop(resources: object) -> bytes:
+    return _bytes(resources.get(_IPTC_RESOURCE)) if isinstance(resources, dict) else b""
 
 
 def _read_webp(source: Path) -> Header:
     image = pyvips.Image.webpload(str(source))
-    frames = image.get("n-pages") if image.get_typeof("n-pages") else 1
-    exif = image.get("exif-data") if image.get_typeof("exif-data") else b""
-    return Header(Size(image.width, image.height), frames, "rgb", _bytes(exif))
+    return Header(
+        size=Size(image.width, image.height),
+        frames=_field(image, "n-pages", 1),
+        color_space="rgb",
+        exif=_field(image, "exif-data", b""),
+        xmp=_field(image, "xmp-data", b""),
+    )
+
+
+def _read_tiff(source: Path) -> Header:
+    # Pillow would seek through every page, and knows fewer kinds of pixels.
+    image = pyvips.Image.tiffload(str(source))
+    return Header(
+        size=Size(image.width, image.height),
+        frames=_field(image, "n-pages", 1),
+        color_space=_VIPS_COLOR_SPACES.get(image.interpretation, "rgb"),
+        exif=b"",
+        xmp=_field(image, "xmp-data", b""),
+        iptc=_field(image, "iptc-data", b""),
+    )
+
+
+def _read_ico(source: Path) -> Header:
+    """The largest picture of an icon, whose own header decides: the directory ends at 256 px."""
+    with source.open("rb") as file:
+        picture = IcoImagePlugin.IcoFile(file).frame(0)
+        return Header(Size(*picture.size), 1, _COLOR_SPACES.get(picture.mode, "rgb"), b"")
+
+
+_READERS = {"webp": _read_webp, "tiff": _read_tiff, "ico": _read_ico}
+
+
+def _field(image: pyvips.Image, name: str, default: Any) -> Any:
+    return image.get(name) if image.get_typeof(name) else default
 
 
 def _count_frames(source: Path, source_format: SourceFormat, image: Image.Image) -> int:
     if source_format.name == "gif":
         # Pillow seeks through every frame (0.24 s for 50,000 of them), libvips scans the blocks (4 ms).
         return int(pyvips.Image.gifload(str(source)).get("n-pages"))
-    if source_format.name == "png":
+    if source_format.name in {"png", "avif"}:
         return int(getattr(image, "n_frames", 1))
     return 1  # The further pictures of an MPO or HEIC file are other views, not frames.
 

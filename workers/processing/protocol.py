@@ -27,7 +27,9 @@ JOB = b"j"
 
 def encode_line(value: dict[str, Any]) -> bytes:
     """One line of strict JSON. Raises ValueError for NaN, infinity or more than MAX_LINE_BYTES."""
-    line = json.dumps(value, allow_nan=False).encode() + b"\n"
+    # Backslashes make of a lone surrogate the escape that JSON has for it.
+    text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+    line = text.encode("utf-8", "backslashreplace") + b"\n"
     if len(line) > MAX_LINE_BYTES:
         raise ValueError(f"a message of {len(line)} bytes is longer than {MAX_LINE_BYTES}")
     return line

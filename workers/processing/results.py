@@ -25,7 +25,8 @@ class ProcessedImage:
     """All that one decode gave. `metadata` and `placeholder` are JSON-safe.
 
     metadata: "width" and "height" in px as displayed (orientation applied), "format", "frames", "has_alpha",
-    "color_space", "duration" (None for images) and "exif" (see `exif.py`; absent fields are left out).
+    "color_space", "duration" (None for images), "exif", "xmp" and "iptc" (see the modules of those names;
+    absent fields are left out).
     placeholder: "thumbhash" (base64, about 25 bytes) and "color" ("#rrggbb", the average over white).
     """
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyvips
 
-from workers.processing import decode, encode, exif, failures, pixels, placeholder
+from workers.processing import decode, encode, exif, failures, iptc, pixels, placeholder, xmp
 from workers.processing import probe as header_probe
 from workers.processing.engine import allow_loader, is_out_of_memory
 from workers.processing.formats import SOURCE_FORMATS, SourceFormat
@@ -26,6 +26,8 @@ class Work:
     orientation: int = 1
     """What is still to be done to the pixels; `exif` keeps what the file says."""
     exif: dict[str, Any] = field(default_factory=dict)
+    xmp: dict[str, Any] = field(default_factory=dict)
+    iptc: dict[str, Any] = field(default_factory=dict)
     decoded: decode.Decoded | None = None
     image: pyvips.Image = None
     """Before `make_renditions` the picture at its largest size, then the smallest one made so far."""
@@ -57,6 +59,8 @@ class Work:
                 "has_alpha": self.has_alpha,
                 "color_space": self.header.color_space,
                 "exif": self.exif,
+                "xmp": self.xmp,
+                "iptc": self.iptc,
                 "duration": None,
             },
             "placeholder": self.placeholder,
@@ -75,11 +79,22 @@ def probe(work: Work) -> None:
     work.header = header_probe.read_header(work.request.source, work.source_format, work.limits)
 
 
-def read_exif(work: Work) -> None:
-    loaded = exif.load_exif(work.header.exif)
+def read_metadata(work: Work) -> None:
+    is_tiff = work.source_format.name == "tiff"
+    loaded = exif.load_exif_of_tiff(work.request.source) if is_tiff else exif.load_exif(work.header.exif)
     work.exif = exif.describe_exif(loaded)
-    if work.source_format.pillow != "HEIF":  # turned by its decoder already
-        work.orientation = exif.orientation_of(loaded)
+    work.xmp = xmp.describe_xmp(work.header.xmp)
+    work.iptc = iptc.describe_iptc(work.header.iptc)
+    if "orientation" in work.exif:
+        work.xmp.pop("orientation", None)  # a copy, which editors forget to change when they turn a picture
+
+
+def choose_orientation(work: Work) -> None:
+    """What is still to be applied: once, and only by whoever turns pictures of this format."""
+    if "exif" in work.source_format.turned_by and "orientation" in work.exif:
+        work.orientation = exif.valid_orientation(work.exif["orientation"])
+    elif "xmp" in work.source_format.turned_by:
+        work.orientation = work.xmp.get("orientation", 1)
 
 
 def open_decoder(work: Work) -> None:

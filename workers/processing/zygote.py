@@ -21,7 +21,7 @@ from resource import struct_rusage
 from typing import Any, Never
 
 import pi_heif
-from PIL import Image
+from PIL import AvifImagePlugin, Image
 
 from workers.processing import confinement, protocol
 from workers.processing.child import run_child
@@ -180,6 +180,7 @@ def main() -> Never:
     limits = json.loads(sys.argv[2])
     Image.init()  # all plugins now: else a hostile file makes each child import them
     pi_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # as everywhere: jobs run beside each other
     gc.freeze()  # a child's collector must not touch, and so copy, the pages it shares with the zygote
     zygote = Zygote(
         control, limits=SandboxLimits(**limits["sandbox"]), image_limits=ImageLimits(**limits["image"])
