@@ -11,6 +11,9 @@ from typing import Literal
 import structlog
 from structlog.typing import EventDict, Processor
 
+_chain: list[Processor] = []
+"""One list for the life of the process: loggers keep the list that they first saw, so it is changed in place."""
+
 
 def configure_logging(*, role: str, log_format: Literal["auto", "json", "text"], level: str) -> None:
     """Send structlog and the standard library's loggers through one formatter. Call once per process."""
@@ -30,12 +33,13 @@ def configure_logging(*, role: str, log_format: Literal["auto", "json", "text"],
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         add_role,
     ]
+    _chain[:] = [
+        structlog.stdlib.filter_by_level,
+        *shared,
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ]
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
+        processors=_chain,
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
