@@ -11,6 +11,8 @@ RUN := .venv
 DEV := .venv-dev
 # Arguments for pytest: make test T="tests/unit -k keys"
 T ?=
+# Arguments for the benchmarks: make bench B="--quick --only downloads"
+B ?=
 
 # Without bytecode every start would compile 900 modules anew in each process: 12 s instead of 3.
 unexport PYTHONDONTWRITEBYTECODE
@@ -77,9 +79,9 @@ fmt: ## format the code and fix what can be fixed by itself
 	$(DEV)/bin/python -m ruff format
 	$(DEV)/bin/python -m ruff check --fix
 
-bench: ## measure the service
+bench: ## measure the service; B="--quick --only downloads" is passed on
 	@sh -c "$$SETUP" setup $(DEV) requirements/dev.txt
-	@exec $(DEV)/bin/python -m tests.benchmarks
+	@exec $(DEV)/bin/python -m tests.benchmarks $(B)
 
 COMPILE = $(DEV)/bin/python -m uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header pyproject.toml $(U)

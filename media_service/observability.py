@@ -12,7 +12,7 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 _chain: list[Processor] = []
-"""One list for the life of the process: loggers keep the list that they first saw, so it is changed in place."""
+"""One list for the life of the process: loggers keep the one that they first saw, so it changes in place."""
 
 
 def configure_logging(*, role: str, log_format: Literal["auto", "json", "text"], level: str) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from media_service.config import Settings, load_section
+from media_service.durations import Duration
 from workers.processing.limits import ImageLimits, SandboxLimits
 
 
@@ -18,12 +19,12 @@ class WorkerSettings(Settings):
     only helps a storage with latency."""
     worker_pool: Literal["threads", "prefork"] = "threads"
     """Celery's pool. Threads suffice, since decoding happens in sandbox children (docs/decisions)."""
-    worker_dispatch_interval: timedelta = timedelta(milliseconds=500)
+    worker_dispatch_interval: Duration = timedelta(milliseconds=500)
     """Between two looks of the dispatcher at the jobs table; the API's ring is what makes a job start at
     once, this is what makes it certain."""
-    worker_sweep_interval: timedelta = timedelta(minutes=10)
+    worker_sweep_interval: Duration = timedelta(minutes=10)
     """Between two rounds of the sweeper."""
-    worker_sweep_grace: timedelta = timedelta(hours=1)
+    worker_sweep_grace: Duration = timedelta(hours=1)
     """How old an object without a row must be before it counts as nobody's. Far longer than the moment
     between the last byte of an upload and its commit."""
     worker_max_image_pixels: Annotated[int, Field(ge=1)] = ImageLimits().max_pixels

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_settings import NoDecode
 
+from media_service.durations import Duration
+
 GIBIBYTE = 1024**3
 MAX_OBJECT_BYTES = 5 * 1024 * GIBIBYTE
 """What S3-compatible stores agree on as the largest object (5 TiB)."""
@@ -18,7 +20,7 @@ class UploadSettings(BaseModel):
     """Bytes of one file. Larger parts follow from larger limits, and so more memory per upload."""
     allowed_types: Annotated[tuple[str, ...], NoDecode, Field(min_length=1)] = ("*/*",)
     """Sniffed types that are taken, comma-separated: `image/jpeg`, `image/*` or `*/*`."""
-    upload_lease: timedelta = timedelta(seconds=60)
+    upload_lease: Duration = timedelta(seconds=60)
     """How long the claim of an upload outlives its process; shorter than three heartbeats would let a
     busy process lose a live upload."""
 

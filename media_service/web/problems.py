@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 
 from media_service.exceptions import ErrorKind, MediaServiceError
+from media_service.storage.exceptions import ObjectNotFoundError
 from media_service.web.problem_catalogue import title_of
 
 log = structlog.get_logger(__name__)
@@ -83,6 +84,9 @@ def problem_of(request: Request, error: MediaServiceError) -> Response:
     if error.__cause__ is not None and status >= 500:
         # The cause is private: it goes to the log, under the request's id, and never into the answer.
         log.warning("request.dependency_failed", code=error.code, cause=repr(error.__cause__))
+    if isinstance(error, ObjectNotFoundError):
+        # Either its file was deleted a moment ago, or bytes are lost: that must be seen.
+        log.error("storage.object_missing", key=error.key)
     return problem(
         request,
         status=status,

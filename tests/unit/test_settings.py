@@ -92,6 +92,10 @@ def test_settings_are_read_from_a_file_and_the_environment_wins(environment: Set
         ("MEDIA_PRESETS", "[]]"),
         ("MEDIA_PRESETS", '[{"name": "A", "width_px": 1, "height_px": 1}]'),
         ("MEDIA_LANE_WINDOW", "0"),
+        ("MEDIA_JOB_LEASE", "0"),
+        ("MEDIA_JOB_LEASE", "-1"),
+        ("MEDIA_JOB_LEASE", "soon"),
+        ("MEDIA_JOB_LEASE", "1e99"),
     ],
 )
 def test_setting_that_cannot_work_is_one_line_that_names_it(environment: Setter, name: str, value: str):
@@ -100,6 +104,12 @@ def test_setting_that_cannot_work_is_one_line_that_names_it(environment: Setter,
     assert name in line or name.removeprefix("MEDIA_").lower() in line
     if len(value) > 6 and name == "MEDIA_ADMIN_API_KEY":
         assert value not in line
+
+
+@pytest.mark.parametrize(("value", "seconds"), [("30", 30), ("0.5", 0.5), ("PT2S", 2), ("00:01:00", 60)])
+def test_duration_may_be_a_number_of_seconds(environment: Setter, value: str, seconds: float):
+    environment(MEDIA_JOB_LEASE=value)
+    assert timedelta(seconds=seconds) == load_settings().job_lease
 
 
 def test_setting_that_was_left_empty_is_as_if_it_were_not_there(environment: Setter):
