@@ -211,6 +211,14 @@ def cut(data: bytes, share: float) -> bytes:
     return data[: int(len(data) * share)]
 
 
+def avif_of_size(width: int, height: int) -> bytes:
+    """A true small AVIF whose ispe property (ISO/IEC 23008-12 §6.5.3) tells another size."""
+    whole = bytearray(images.avif(64, 48))
+    place = whole.index(b"ispe") + 8
+    whole[place : place + 8] = struct.pack(">II", width, height)
+    return bytes(whole)
+
+
 def blank_avif(width: int, height: int) -> bytes:
     return images.encode(Image.new("L", (width, height)), "AVIF", speed=10, quality=10)
 
@@ -250,7 +258,7 @@ ROWS = [
         ("icon that hides 400 MP in a DIB", ICO, lambda: ico_with(dib_of_size(20_000, 20_000)), PIXELS),
         ("icon that hides a strip", ICO, lambda: ico_with(png_of_size(20_001, 2)), SIDE),
         ("WebP canvas 16383 x 16383", WEBP, lambda: webp_of_size(16_383, 16_383), (PIXELS, UNREADABLE)),
-        ("AVIF 8000 x 8000", AVIF, lambda: blank_avif(8000, 8000), PIXELS),
+        ("AVIF 8000 x 8000", AVIF, lambda: avif_of_size(8000, 8000), PIXELS),
     ),
     *_rows(
         "legal but heavy",
@@ -259,10 +267,10 @@ ROWS = [
         ("BMP of runs, 25 MP", BMP, lambda: bmp_of_runs(5000, 5000), READY),
         ("AVIF of 25 MP", AVIF, lambda: blank_avif(5000, 5000), READY),
         (
-            "TIFF of 49 MP in one strip",
+            "TIFF of 25 MP in one strip",
             TIFF,
             lambda: images.encode(
-                Image.new("L", (7000, 7000)), "TIFF", compression="tiff_adobe_deflate", strip_size=2**30
+                Image.new("RGB", (5000, 5000)), "TIFF", compression="tiff_adobe_deflate", strip_size=2**30
             ),
             READY,
         ),

@@ -64,7 +64,8 @@ def _decode_heif(source: Path, _shrink: int) -> Decoded:
 
 
 def _decode_tiff(source: Path, _shrink: int) -> Decoded:
-    return Decoded(pyvips.Image.tiffload(str(source), page=0, n=1, **_LAZY))
+    # "unlimited": libvips' own bound of 50 MB a strip refuses honest scans of one strip; RLIMIT_AS is ours.
+    return Decoded(pyvips.Image.tiffload(str(source), page=0, n=1, unlimited=True, **_LAZY))
 
 
 def _decode_by_pillow(source: Path, format_name: str) -> Decoded:
