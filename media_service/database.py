@@ -6,22 +6,24 @@ and never commits. No transaction is open while bytes move.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import TypeVar
 
 from anyio import CapacityLimiter, to_thread
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
 
-from media_service import tables  # noqa: F401 - the mappings must be complete before the first statement
+from media_service import (
+    blocking_database,
+    tables,  # noqa: F401 - the mappings must be complete before the first statement
+)
 from media_service.dialects import (
     WRITE_OPTION,
     async_url,
     configure_engine,
     engine_options,
-    sync_url,
     translated_database_errors,
 )
 
@@ -43,10 +45,10 @@ class Database:
         writing = self._engine.execution_options(**{WRITE_OPTION: True})
         self._writers = async_sessionmaker(writing, expire_on_commit=False)
         self._writer_turn: asyncio.Lock | None = None
-        self._threads: _ThreadedSessions | None = None
+        self._threads: _ThreadedDatabase | None = None
         if parsed.get_backend_name() == "sqlite":
             self._writer_turn = asyncio.Lock()
-            self._threads = _ThreadedSessions(url, pool_size=pool_size)
+            self._threads = _ThreadedDatabase(url, pool_size=pool_size)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
@@ -75,7 +77,7 @@ class Database:
         """
         with translated_database_errors():
             if self._threads is not None:
-                return await self._threads.run(self._threads.readers, work)
+                return await self._threads.run_read(work)
             async with self._readers() as session:
                 return await session.run_sync(work)
 
@@ -84,7 +86,7 @@ class Database:
         with translated_database_errors():
             if self._threads is not None:
                 async with self._turn_to_write():
-                    return await self._threads.run(self._threads.writers, work)
+                    return await self._threads.run_transaction(work)
             async with self._writers() as session, session.begin():
                 return await session.run_sync(work)
 
@@ -119,31 +121,31 @@ class Database:
             self._threads.close()
 
 
-class _ThreadedSessions:
-    """Blocking sessions of SQLite, used from a few threads."""
+class _ThreadedDatabase:
+    """The blocking database of SQLite, used from as many threads as it has connections."""
 
     def __init__(self, url: str, *, pool_size: int) -> None:
-        parsed = sync_url(url)
-        self._engine = create_engine(parsed, **engine_options(parsed, pool_size=pool_size))
-        configure_engine(self._engine)
-        self.readers = sessionmaker(self._engine, expire_on_commit=False)
-        self.writers = sessionmaker(
-            self._engine.execution_options(**{WRITE_OPTION: True}), expire_on_commit=False
-        )
+        self._database = blocking_database.Database(url, pool_size=pool_size)
         self._pool_size = pool_size
         self._limiter: CapacityLimiter | None = None
 
-    async def run(self, sessions: sessionmaker[Session], work: Callable[[Session], T]) -> T:
-        """Run `work` in a session that commits at its end and rolls back on any exception."""
+    async def run_read(self, work: Callable[[Session], T]) -> T:
+        return await self._run(self._database.read, work)
 
-        def transact() -> T:
-            with sessions() as session, session.begin():
+    async def run_transaction(self, work: Callable[[Session], T]) -> T:
+        return await self._run(self._database.transaction, work)
+
+    async def _run(
+        self, open_session: Callable[[], AbstractContextManager[Session]], work: Callable[[Session], T]
+    ) -> T:
+        def run() -> T:
+            with open_session() as session:
                 return work(session)
 
         # A limiter belongs to a running event loop, so it cannot be made where the object is.
         if self._limiter is None:
             self._limiter = CapacityLimiter(self._pool_size)
-        return await to_thread.run_sync(transact, limiter=self._limiter)
+        return await to_thread.run_sync(run, limiter=self._limiter)
 
     def close(self) -> None:
-        self._engine.dispose()
+        self._database.close()

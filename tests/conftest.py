@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from media_service.backends import create_storage
+from media_service.blocking_database import Database
 from media_service.migrations import upgrade
 from tests.support.api_server import ApiServer
 from tests.support.backends import ADMIN_KEY, Backend, delete_everything, make_settings
@@ -22,7 +23,6 @@ from tests.support.moto_server import ENVIRONMENT, MotoServer, moto_server
 from tests.support.postgres import PostgresServer
 from tests.support.valkey import ValkeyServer
 from tests.support.workshop import Workshop
-from workers.database import Database
 from workers.processing.limits import ImageLimits, SandboxLimits
 from workers.processing.sandbox import Sandbox
 

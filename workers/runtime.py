@@ -4,8 +4,8 @@ import threading
 from uuid import UUID
 
 from media_service.backends import create_storage
+from media_service.blocking_database import Database
 from workers.config import WorkerSettings, load_worker_settings
-from workers.database import Database
 from workers.jobs.context import JobContext
 from workers.jobs.leases import LeaseKeeper
 from workers.jobs.run import run_job

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from media_service.blocking_database import Database
 from media_service.dialects import now_ms
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.files.lifecycle import FileStatus
@@ -25,7 +26,6 @@ from tests.support.job_rows import (
 )
 from tests.support.storages import HookedStorage, RaisingStorage
 from tests.support.workshop import Workshop
-from workers.database import Database
 from workers.jobs.leases import LeaseKeeper
 from workers.jobs.run import run_job
 from workers.processing import failures

@@ -14,12 +14,12 @@ from sqlalchemy import delete, inspect, select
 
 from media_service.auth.keys import generate_key
 from media_service.auth.models import ApiKey, KeyOrigin, Role, User
+from media_service.blocking_database import Database
 from media_service.config import Settings
 from media_service.models import new_id
 from media_service.storage.keys import ORIGINALS, RENDITIONS
 from media_service.storage.port import Storage
 from media_service.tables import Base, Event, File, Job, Lease, Rendition, UploadSession
-from workers.database import Database
 
 ADMIN_KEY = "the-admin-key-of-the-tests"
 ADMIN = {"Authorization": f"Bearer {ADMIN_KEY}"}

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import selectinload
 
+from media_service.blocking_database import Database
 from media_service.events.models import Event, EventType
 from media_service.files.lifecycle import FileStatus
 from media_service.files.models import File
@@ -19,7 +20,6 @@ from media_service.transforms.spec import DEFAULT_PRESETS, PROCESSABLE_TYPES
 from media_service.uploads.models import UploadSession
 from tests.support.objects import ObjectFacts
 from tests.support.started import Configuration
-from workers.database import Database
 
 SETTLE_SECONDS = 60
 """The issue's bound from a kill to the last photo's `ready`."""

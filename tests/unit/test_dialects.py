@@ -10,13 +10,13 @@ from sqlalchemy import literal, select, text
 from sqlalchemy.exc import IntegrityError
 
 from media_service.auth.models import Role, User
+from media_service.blocking_database import Database
 from media_service.dialects import async_url, json_array_has, now_ms, sync_url
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.files.lifecycle import FileKind, FileStatus, Visibility
 from media_service.models import new_id
 from media_service.tables import File
 from tests.support.backends import Backend
-from workers.database import Database
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from media_service.blocking_database import Database
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.jobs.models import JobKind
 from media_service.storage.port import Storage
 from media_service.transforms.spec import Preset
-from workers.database import Database
 from workers.processing.sandbox import Sandbox
 
 

@@ -11,10 +11,10 @@ from uuid import UUID, uuid4
 
 import structlog
 
+from media_service.blocking_database import Database
 from media_service.broker.messages import Lane
 from media_service.jobs import queries
 from media_service.models import utc_now
-from workers.database import Database
 from workers.jobs.endings import fail_file
 
 log = structlog.get_logger(__name__)

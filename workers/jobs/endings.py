@@ -4,6 +4,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from media_service.blocking_database import Database
 from media_service.events.models import EventType, event
 from media_service.files import queries as files
 from media_service.files.lifecycle import FileStatus, may_become
@@ -11,7 +12,6 @@ from media_service.files.models import File
 from media_service.jobs import queries as jobs
 from media_service.jobs.lifecycle import JobStatus
 from media_service.models import utc_now
-from workers.database import Database
 from workers.jobs.context import ClaimedJob
 
 Reason = tuple[str, str]

@@ -8,9 +8,9 @@ from uuid import UUID
 
 import structlog
 
+from media_service.blocking_database import Database
 from media_service.exceptions import MediaServiceError
 from media_service.jobs import queries
-from workers.database import Database
 
 log = structlog.get_logger(__name__)
 

@@ -6,13 +6,13 @@ from uuid import UUID, uuid4
 
 import structlog
 
+from media_service.blocking_database import Database
 from media_service.exceptions import MediaServiceError
 from media_service.faultpoints import reach
 from media_service.jobs import queries
 from media_service.jobs.lifecycle import JobStatus
 from media_service.jobs.models import JobKind
 from media_service.models import utc_now
-from workers.database import Database
 from workers.jobs.context import ClaimedJob, FileGoneError, JobContext, LeaseLostError
 from workers.jobs.endings import end_job
 from workers.jobs.leases import LeaseKeeper

@@ -13,12 +13,12 @@ from uuid import UUID
 
 import structlog
 
+from media_service.blocking_database import Database
 from media_service.files.queries import known_file_ids
 from media_service.models import utc_now
 from media_service.storage.keys import ORIGINALS, RENDITIONS, original_key, owner_of
 from media_service.storage.port import OpenUpload, Storage, StoredObject
 from media_service.uploads import queries
-from workers.database import Database
 
 log = structlog.get_logger(__name__)
 

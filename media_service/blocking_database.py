@@ -1,4 +1,7 @@
-"""The blocking database of the workers: the twin of `media_service/database.py`. Worker room."""
+"""The blocking database: the twin of `database.py`. Worker room.
+
+The workers use it as it is; the API uses it from threads where it has SQLite (`Database.run_read`).
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
