@@ -9,7 +9,22 @@ Disposition = Literal["inline", "attachment"]
 
 INLINE_TYPES = frozenset(
     {
-        *(f"image/{name}" for name in ("jpeg", "png", "webp", "gif", "avif", "bmp", "heic", "heif")),
+        *(
+            f"image/{name}"
+            for name in (
+                "jpeg",
+                "png",
+                "apng",
+                "webp",
+                "gif",
+                "avif",
+                "bmp",
+                "tiff",
+                "x-icon",
+                "heic",
+                "heif",
+            )
+        ),
         *(f"video/{name}" for name in ("mp4", "webm", "quicktime")),
         *(f"audio/{name}" for name in ("mpeg", "mp4", "ogg", "flac", "wav", "x-wav")),
         "application/pdf",
