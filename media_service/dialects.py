@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import URL, BigInteger, Connection, Engine, event, make_url
+from sqlalchemy import URL, BigInteger, Connection, Engine, event, literal, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -99,13 +99,40 @@ def _begin_sqlite(connection: Connection) -> None:
 
 @contextmanager
 def translated_database_errors() -> Iterator[None]:
-    """Turn "the database is away" into our own error; a constraint violation is the caller's to judge."""
+    """Turn "the database is away" into our own error; a constraint violation is the caller's to judge.
+
+    InternalError is how psycopg spells a server that became a read-only replica (25006) and a transaction
+    that the server gave up (25P02, 25P03): both pass, as an outage does.
+    """
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+    except (OperationalError, InterfaceError, InternalError, PoolTimeoutError) as error:
         raise MediaServiceError(
             ErrorKind.UNAVAILABLE, "database-unavailable", "The database does not answer; try again later."
         ) from error
+
+
+class transaction_lock(FunctionElement[None]):  # noqa: N801 - used like an SQL function
+    """`select(transaction_lock(number))`: one transaction at a time passes, until it ends.
+
+    SQLite needs none: its writing transactions exclude each other from their first moment.
+    """
+
+    inherit_cache = True
+    name = "transaction_lock"
+
+    def __init__(self, number: int) -> None:
+        super().__init__(literal(number, BigInteger()))
+
+
+@compiles(transaction_lock, "postgresql")
+def _transaction_lock_postgresql(element: transaction_lock, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"pg_advisory_xact_lock({compiler.process(element.clauses, **kw)})"
+
+
+@compiles(transaction_lock, "sqlite")
+def _transaction_lock_sqlite(element: transaction_lock, compiler: SQLCompiler, **_: Any) -> str:  # noqa: ARG001 - the compiler's signature
+    return "NULL"
 
 
 class now_ms(FunctionElement[int]):  # noqa: N801 - spelled like the SQL function that it is

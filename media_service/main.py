@@ -63,6 +63,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         openapi_tags=TAGS,
         lifespan=lifespan,
         generate_unique_id_function=operation_id,
+        redirect_slashes=False,  # its links would be built from the Host header
     )
     for router in (
         uploads_router, files_router, downloads_router, jobs_router, health.router, problem_pages.router

@@ -10,10 +10,14 @@ from media_service.auth.models import ApiKey, KeyOrigin, Role, SigningKey, User
 from media_service.auth.scopes import Caller, Scope
 from media_service.auth.signing import UrlSigner
 from media_service.database import Database
+from media_service.dialects import transaction_lock
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.models import new_id, utc_now
 
 SIGNING_SECRET_BYTES = 32
+
+FIRST_START_LOCK = 0x61646D696E
+"""Any constant will do: replicas that start together must agree on one admin and one signing key."""
 
 
 class AuthService:
@@ -46,6 +50,7 @@ class AuthService:
         setting named before.
         """
         async with self._database.transaction() as session:
+            await session.execute(select(transaction_lock(FIRST_START_LOCK)))
             admin = (await session.scalars(queries.first_admin())).first()
             if admin is None:
                 admin = User(id=new_id(), role=Role.ADMIN)
@@ -82,6 +87,7 @@ class AuthService:
         Keys live in the database, so that every API process signs and verifies alike.
         """
         async with self._database.transaction() as session:
+            await session.execute(select(transaction_lock(FIRST_START_LOCK)))
             rows = list(await session.scalars(queries.signing_keys()))
             if not rows:
                 rows = [

@@ -135,6 +135,9 @@ class Doorbell:
             except MediaServiceError as error:
                 self._paused_until = time.monotonic() + BREAKER_PAUSE.total_seconds()
                 log.warning("doorbell.broker_unavailable", cause=type(error.__cause__).__name__)
+            except Exception:
+                # The thread must outlive what nobody foresaw: without it every job waits for the dispatcher.
+                log.exception("doorbell.failed")
 
     def _look_at(self, lane: Lane) -> None:
         now = time.monotonic()

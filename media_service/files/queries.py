@@ -53,8 +53,13 @@ BARE_FILE: Select[File] = select(File).where(File.id == bindparam("file_id"))
 
 
 def bare_file_by_id(file_id: UUID) -> Select[File]:
-    """A file alone, for a change."""
+    """A file alone."""
     return select(File).where(File.id == file_id)
+
+
+def file_for_change(file_id: UUID) -> Select[File]:
+    """A file alone, locked: a worker that publishes at this moment waits, and the change does not fail."""
+    return bare_file_by_id(file_id).with_for_update()
 
 
 def list_files(wanted: FileFilter, *, after: UUID | None, newest_first: bool, limit: int) -> Select[File]:

@@ -73,7 +73,8 @@ class FileService:
         Raises MediaServiceError: not found, precondition failed (If-Match), conflict (changed meanwhile).
         """
         async with self._database.transaction() as session:
-            file = checked_owner((await session.scalars(queries.file_by_id(file_id))).one_or_none(), caller)
+            found = await session.scalars(queries.file_by_id(file_id).with_for_update(of=File))
+            file = checked_owner(found.one_or_none(), caller)
             _check_if_match(file, if_match)
             if changes:
                 now = utc_now()
@@ -88,7 +89,7 @@ class FileService:
         will_ring = self._bell.has_room(Lane.HOUSEKEEPING)
         async with self._database.transaction() as session:
             file = checked_owner(
-                (await session.scalars(queries.bare_file_by_id(file_id))).one_or_none(), caller
+                (await session.scalars(queries.file_for_change(file_id))).one_or_none(), caller
             )
             _check_if_match(file, if_match)
             deleted = await session.execute(
@@ -124,7 +125,7 @@ class FileService:
         will_ring = self._bell.has_room(Lane.UPLOADS)
         async with self._database.transaction() as session:
             file = checked_owner(
-                (await session.scalars(queries.bare_file_by_id(file_id))).one_or_none(), caller
+                (await session.scalars(queries.file_for_change(file_id))).one_or_none(), caller
             )
             if file.content_type not in PROCESSABLE_TYPES or file.status is FileStatus.QUARANTINED:
                 raise MediaServiceError(
@@ -152,7 +153,7 @@ class FileService:
     async def revoke_urls(self, file_id: UUID, caller: Caller) -> None:
         """End every URL of the file that the service signed. Raises MediaServiceError (not found)."""
         async with self._database.transaction() as session:
-            checked_owner((await session.scalars(queries.bare_file_by_id(file_id))).one_or_none(), caller)
+            checked_owner((await session.scalars(queries.file_for_change(file_id))).one_or_none(), caller)
             await session.execute(queries.raise_url_epoch(file_id))
 
     def _ring(self, job: Job, *, will_ring: bool) -> None:

@@ -63,6 +63,7 @@ class Batch:
         """Make the current file durable. Raises MediaServiceError for a refusal."""
         if self._current is not None and not self._is_blank:
             self.received.append(await self._current.finish())
+            self._current.wait_for_commit()
         self._current = None
 
     async def discard(self) -> None:

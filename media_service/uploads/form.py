@@ -11,12 +11,12 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from media_service.exceptions import ErrorKind, MediaServiceError
-
-MAX_PARTS = 100
-MAX_FIELD_BYTES = 64 * 1024
-MAX_PART_HEADERS = 8
-MAX_PART_HEADER_BYTES = 8 * 1024
-"""Of one header line; a name of 255 characters, percent-encoded twice over, fits."""
+from media_service.uploads.limits import (
+    MAX_FIELD_BYTES,
+    MAX_PART_HEADER_BYTES,
+    MAX_PART_HEADERS,
+    MAX_PARTS,
+)
 
 
 @dataclass(frozen=True, slots=True)

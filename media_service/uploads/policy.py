@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from media_service.exceptions import ErrorKind, MediaServiceError
+from media_service.uploads.limits import MAX_FIELD_BYTES, MAX_PARTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,14 @@ class UploadPolicy:
                 f"A file may have at most {self.max_file_size_bytes} bytes.",
                 limit_bytes=self.max_file_size_bytes,
             )
+
+    def check_form_size(self, declared_bytes: int) -> None:
+        """Raises MediaServiceError (too large) for a declared length that no allowed form can have.
+
+        How many files a form holds is known only as it is read; each of them is then checked by itself.
+        """
+        if declared_bytes > MAX_PARTS * (self.max_file_size_bytes + MAX_FIELD_BYTES):
+            self.check_size(declared_bytes)
 
     def check_type(self, content_type: str) -> None:
         """Raises MediaServiceError (unsupported type) for a sniffed type that is not on the list."""

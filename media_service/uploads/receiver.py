@@ -72,6 +72,12 @@ class FileReceiver:
         filename = clean_name(self._announced.filename)
         return ReceivedFile(self.id, filename, self._content_type, blob.size_bytes, blob.sha256)
 
+    def wait_for_commit(self) -> None:
+        """Keep the finished file safe from the sweeper until it is committed or discarded."""
+        self._sessions.wait_for_commit(
+            self.id, owner_id=self._announced.owner_id, protocol=self._announced.protocol
+        )
+
     async def abort(self) -> None:
         """Leave nothing behind."""
         if self._writer is not None:

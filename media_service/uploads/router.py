@@ -35,9 +35,7 @@ async def upload_files(
     `processing` until their renditions and metadata are made.
     """
     if is_form(request.headers.get("content-type")):
-        files = await uploads.receive_form(
-            caller, content_type=request.headers["content-type"], chunks=request.stream()
-        )
+        files = await uploads.receive_form(caller, headers=request.headers, chunks=request.stream())
     else:
         files = await uploads.receive_raw(caller, query, headers=request.headers, chunks=request.stream())
     response.headers["Location"] = presenter.file_url(files[0].id)

@@ -55,12 +55,13 @@ class UploadService:
         self._job_max_attempts = job_max_attempts
 
     async def receive_form(
-        self, caller: Caller, *, content_type: str, chunks: AsyncIterable[bytes]
+        self, caller: Caller, *, headers: Mapping[str, str], chunks: AsyncIterable[bytes]
     ) -> list[File]:
         """Store the files of a multipart/form-data body. Raises MediaServiceError for any refusal."""
         fields = FieldCollector()
+        self._policy.check_form_size(declared_length(headers.get("content-length")) or 0)
         async with self._new_batch() as batch:
-            async for event in read_form(content_type, chunks):
+            async for event in read_form(headers["content-type"], chunks):
                 match event:
                     case FileBegin(filename=filename):
                         batch.begin(Announced(caller.owner_id, "form", filename, sha256=fields.take_sha256()))
@@ -152,6 +153,8 @@ class UploadService:
                 await batch.discard()
                 raise
             log.info("upload.commit_confirmed", error=type(error).__name__)
+        finally:
+            self._sessions.forget([file.id for file in files])
 
     async def _commit(self, files: list[File], jobs: list[Job]) -> None:
         ids = [file.id for file in files]
@@ -170,7 +173,6 @@ class UploadService:
                     raise _interrupted()
 
         await self._database.run_transaction(insert_all)
-        self._sessions.forget(opened)
 
     async def _exist(self, files: list[File]) -> bool:
         async with self._database.read() as session:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -15,6 +16,12 @@ from media_service.uploads import queries
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    owner_id: UUID
+    protocol: str
+
+
 class UploadSessions:
     """The live sessions of this process, and one task that renews all their leases."""
 
@@ -22,6 +29,7 @@ class UploadSessions:
         self._database = database
         self._lease = lease
         self._live: set[UUID] = set()
+        self._waiting: dict[UUID, _Claim] = {}
         self._heartbeat: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -46,6 +54,15 @@ class UploadSessions:
         async with self._database.transaction() as session:
             await session.execute(queries.set_storage_upload(session_id, storage_upload_id))
 
+    def wait_for_commit(self, session_id: UUID, *, owner_id: UUID, protocol: str) -> None:
+        """Watch over a durable file whose form goes on.
+
+        One that fitted a part has no session. If the rest of its form takes longer than a heartbeat, it gets
+        one: the sweeper would else take it for an orphan while a large file follows over a slow line.
+        """
+        if session_id not in self._live:
+            self._waiting[session_id] = _Claim(owner_id, protocol)
+
     def opened(self, session_ids: Collection[UUID]) -> list[UUID]:
         """Those of these ids that have a session."""
         return [session_id for session_id in session_ids if session_id in self._live]
@@ -53,11 +70,13 @@ class UploadSessions:
     def forget(self, session_ids: Collection[UUID]) -> None:
         """Stop renewing sessions whose rows are gone, or are left to the sweeper."""
         self._live.difference_update(session_ids)
+        for session_id in session_ids:
+            self._waiting.pop(session_id, None)
 
     async def discard(self, session_ids: Collection[UUID]) -> None:
         """Delete the rows of sessions whose bytes are gone."""
         opened = self.opened(session_ids)
-        self.forget(opened)
+        self.forget(session_ids)
         if opened:
             async with self._database.transaction() as session:
                 await session.execute(queries.delete_sessions(opened))
@@ -65,13 +84,39 @@ class UploadSessions:
     async def _renew_for_ever(self) -> None:
         while True:
             await asyncio.sleep(self._lease.total_seconds() / 3)
-            if not self._live:
-                continue
             try:
-                async with self._database.transaction() as session:
-                    await session.execute(queries.renew_sessions(list(self._live), lease=self._lease))
+                await self._claim_waiting()
+                await self._renew_live()
             except MediaServiceError as error:
                 log.warning("upload.lease_not_renewed", code=error.code, sessions=len(self._live))
+            except Exception:
+                # Whatever it is: without a heartbeat every long upload of this process would be given up.
+                log.exception("upload.lease_not_renewed", sessions=len(self._live))
+
+    async def _claim_waiting(self) -> None:
+        waiting = dict(self._waiting)
+        if not waiting:
+            return
+        async with self._database.transaction() as session:
+            for session_id, claim in waiting.items():
+                await session.execute(
+                    queries.insert_session(
+                        session_id, owner_id=claim.owner_id, protocol=claim.protocol, lease=self._lease
+                    )
+                )
+        # A file that was committed while its claim was on the way needs none.
+        committed = waiting.keys() - self._waiting.keys()
+        self._live.update(waiting.keys() - committed)
+        for session_id in waiting:
+            self._waiting.pop(session_id, None)
+        if committed:
+            async with self._database.transaction() as session:
+                await session.execute(queries.delete_sessions(list(committed)))
+
+    async def _renew_live(self) -> None:
+        if self._live:
+            async with self._database.transaction() as session:
+                await session.execute(queries.renew_sessions(list(self._live), lease=self._lease))
 
 
 class SessionHook:

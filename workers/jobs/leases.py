@@ -65,6 +65,10 @@ class LeaseKeeper:
         except MediaServiceError as error:
             log.warning("job.lease_not_renewed", code=error.code, jobs=len(tokens))
             return
+        except Exception:
+            # Whatever it is: without a heartbeat every job of this process would be taken away.
+            log.exception("job.lease_not_renewed", jobs=len(tokens))
+            return
         with self._lock:
             lost = (set(tokens) - kept) & self._held
         if lost:

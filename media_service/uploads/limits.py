@@ -1,0 +1,7 @@
+"""Bounds of a form, whatever is in it. Core room."""
+
+MAX_PARTS = 100
+MAX_FIELD_BYTES = 64 * 1024
+MAX_PART_HEADERS = 8
+MAX_PART_HEADER_BYTES = 8 * 1024
+"""Of one header line; a name of 255 characters, percent-encoded twice over, fits."""
