@@ -2,7 +2,6 @@
 
 import signal
 import threading
-import time
 from collections.abc import Callable
 
 import structlog
@@ -13,7 +12,7 @@ from media_service.exceptions import MediaServiceError
 from media_service.observability import configure_logging
 from workers.config import load_worker_settings
 from workers.jobs.dispatch import Dispatcher, DispatchRules
-from workers.jobs.sweep import sweep
+from workers.jobs.sweep import Sweeper
 from workers.runtime import create_database
 
 log = structlog.get_logger(__name__)
@@ -38,15 +37,22 @@ def run() -> None:
         leadership=settings.worker_dispatch_interval * LEADERSHIP_ROUNDS,
     )
     dispatcher = Dispatcher(database, sender, rules)
-    next_sweep = 0.0
+    sweeper = Sweeper(database, storage, grace=settings.worker_sweep_grace)
+    leads = threading.Event()
+
+    def sweep_again_and_again() -> None:
+        while not stopping.wait(settings.worker_sweep_interval.total_seconds()):
+            if leads.is_set():
+                _attempt("sweeper.round_failed", sweeper.run_round)
+
+    # In a thread of its own: a storage that hangs must not keep jobs from being sent.
+    threading.Thread(target=sweep_again_and_again, name="sweeper", daemon=True).start()
     log.info("dispatcher.started")
     while not stopping.is_set():
-        leads = _attempt("dispatcher.round_failed", dispatcher.run_round)
-        if leads and time.monotonic() >= next_sweep:
-            next_sweep = time.monotonic() + settings.worker_sweep_interval.total_seconds()
-            _attempt(
-                "sweeper.round_failed", lambda: sweep(database, storage, grace=settings.worker_sweep_grace)
-            )
+        if _attempt("dispatcher.round_failed", dispatcher.run_round):
+            leads.set()
+        else:
+            leads.clear()
         stopping.wait(settings.worker_dispatch_interval.total_seconds())
     sender.close()
     database.close()

@@ -1,6 +1,6 @@
 """Every statement about jobs, once. Core room: builds statements, runs none."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -166,6 +166,12 @@ def job_by_id(job_id: UUID, *, owner_id: UUID | None) -> Select[Job]:
     """One job; `owner_id` None means any owner's."""
     statement = select(Job).where(Job.id == job_id)
     return statement if owner_id is None else statement.where(Job.owner_id == owner_id)
+
+
+def files_at_work(file_ids: Collection[UUID]) -> Select[UUID | None]:
+    """Those of these files that a job is about."""
+    unfinished = (JobStatus.QUEUED, JobStatus.RUNNING)
+    return select(Job.file_id).where(Job.file_id.in_(file_ids), Job.status.in_(unfinished))
 
 
 def insert_lease(name: str, *, holder: UUID) -> Insert:

@@ -32,9 +32,12 @@ def renditions_prefix(file_id: UUID) -> str:
     return f"{RENDITIONS}{file_id}/"
 
 
-def owner_of(key: str) -> UUID:
-    """The file that an object belongs to. Raises ValueError for a key that is not ours."""
-    return UUID(key.split("/")[1])
+def owner_of(key: str) -> UUID | None:
+    """The file that an object belongs to; None for a key that the service did not spell."""
+    try:
+        return UUID(key.split("/")[1])
+    except (ValueError, IndexError):
+        return None
 
 
 def checked_key(key: str) -> str:

@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.uploads.form import (
-    MAX_FIELD_BYTES,
-    MAX_PARTS,
     Field,
     FileBegin,
     FileData,
     FileEnd,
     read_form,
 )
+from media_service.uploads.limits import MAX_FIELD_BYTES, MAX_PARTS
 from tests.support.forms import BOUNDARY, CONTENT_TYPE, file_part, form, text_part
 
 
