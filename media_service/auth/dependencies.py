@@ -9,11 +9,12 @@ from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPBearer
 from fastapi.security.http import HTTPAuthorizationCredentials
 
-from media_service.auth.scopes import Caller, Scope
+from media_service.auth.scopes import Caller, Scope, missing_credentials
 from media_service.auth.service import AuthService
 from media_service.exceptions import ErrorKind, MediaServiceError
 
 _bearer = HTTPBearer(auto_error=False, description="An API key, `msk_...`")
+_CALLER = "media_service.caller"
 _api_key = APIKeyHeader(name="X-API-Key", auto_error=False)
 
 
@@ -31,25 +32,30 @@ async def get_credential(
 
 
 async def get_caller_or_none(
+    request: Request,
     auth: Annotated[AuthService, Depends(get_auth)],
     credential: Annotated[str | None, Depends(get_credential)],
 ) -> Caller | None:
-    """The caller, or None for a request without credentials. A wrong credential is always refused."""
-    return None if credential is None else await auth.identify(credential)
+    """The caller, or None for a request without credentials. A wrong credential is always refused.
+
+    Found out once per request: `web/guarded_route.py` asks before the body is read.
+    """
+    if _CALLER not in request.scope:
+        request.scope[_CALLER] = None if credential is None else await auth.identify(credential)
+    caller: Caller | None = request.scope[_CALLER]
+    return caller
+
+
+async def identify_caller(request: Request) -> Caller | None:
+    """What `get_caller_or_none` gives, where no dependency can run yet."""
+    credential = await get_credential(await _bearer(request), await _api_key(request))
+    return await get_caller_or_none(request, await get_auth(request), credential)
 
 
 async def get_caller(caller: Annotated[Caller | None, Depends(get_caller_or_none)]) -> Caller:
     if caller is None:
         raise missing_credentials()
     return caller
-
-
-def missing_credentials() -> MediaServiceError:
-    return MediaServiceError(
-        ErrorKind.UNAUTHENTICATED,
-        "missing-credentials",
-        "Send an API key as 'Authorization: Bearer msk_...' or in 'X-API-Key'.",
-    )
 
 
 class RequireScope:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
+from media_service.exceptions import ErrorKind, MediaServiceError
+
 
 class Scope(StrEnum):
     FILES_READ = "files:read"
@@ -33,3 +35,12 @@ class Caller:
 
     def may_see(self, owner_id: UUID) -> bool:
         return self.is_admin or owner_id == self.owner_id
+
+
+def missing_credentials() -> MediaServiceError:
+    """The answer to a request that needs a caller and has none."""
+    return MediaServiceError(
+        ErrorKind.UNAUTHENTICATED,
+        "missing-credentials",
+        "Send an API key as 'Authorization: Bearer msk_...' or in 'X-API-Key'.",
+    )

@@ -17,9 +17,10 @@ from media_service.downloads.schemas import (
     SignedUrlItems,
 )
 from media_service.web.blob_response import blob_response
+from media_service.web.guarded_route import GuardedRoute
 from media_service.web.responses import problems
 
-router = APIRouter(prefix="/v1", tags=["Downloads"])
+router = APIRouter(prefix="/v1", tags=["Downloads"], route_class=GuardedRoute)
 
 ExpiresIn = Annotated[int, Query(ge=1, le=MAX_EXPIRY_SECONDS, description="Seconds; at most 7 days.")]
 
@@ -104,7 +105,7 @@ async def get_signed_url(
     return SignedUrl(url=link.url, expires_at=link.expires_at)
 
 
-@router.post("/urls", responses=problems(400, 401, 403, 404, 422))
+@router.post("/urls", responses=problems(400, 401, 403, 404, 413, 422))
 async def sign_urls(batch: SignedUrlBatch, caller: Reader, downloads: Downloads) -> SignedUrlItems:
     """Make signed URLs for many files in one call."""
     links = await downloads.links(batch.items, caller, expires_in=timedelta(seconds=batch.expires_in))

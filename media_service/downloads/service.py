@@ -9,8 +9,7 @@ from uuid import UUID
 from anyio import to_thread
 from sqlalchemy.orm import Session
 
-from media_service.auth.dependencies import missing_credentials
-from media_service.auth.scopes import Caller, Scope
+from media_service.auth.scopes import Caller, Scope, missing_credentials
 from media_service.auth.signing import UrlSigner
 from media_service.database import Database
 from media_service.downloads.schemas import SignedUrlRequest

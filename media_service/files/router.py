@@ -20,9 +20,10 @@ from media_service.files.schemas import (
 )
 from media_service.jobs.schemas import JobOut
 from media_service.pagination import DEFAULT_LIMIT, MAX_LIMIT
+from media_service.web.guarded_route import GuardedRoute
 from media_service.web.responses import problems
 
-router = APIRouter(prefix="/v1", tags=["Files"])
+router = APIRouter(prefix="/v1", tags=["Files"], route_class=GuardedRoute)
 
 IfMatch = Annotated[str | None, Header(description="The record's `etag`: act only if it has not changed.")]
 
@@ -65,7 +66,7 @@ async def get_file(
     return _with_etag(response, presenter.file(file, file.renditions))
 
 
-@router.patch("/files/{file_id}", responses=problems(400, 401, 403, 404, 409, 412, 422))
+@router.patch("/files/{file_id}", responses=problems(400, 401, 403, 404, 409, 412, 413, 422))
 async def change_file(
     file_id: UUID,
     change: FileChange,
@@ -81,7 +82,7 @@ async def change_file(
     return _with_etag(response, presenter.file(file, file.renditions))
 
 
-@router.put("/files/{file_id}", responses=problems(400, 401, 403, 404, 409, 412, 422))
+@router.put("/files/{file_id}", responses=problems(400, 401, 403, 404, 409, 412, 413, 422))
 async def replace_file(
     file_id: UUID,
     replacement: FileReplacement,

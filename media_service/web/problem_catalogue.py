@@ -14,6 +14,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "Bad digest header",
         "`Repr-Digest` or `Content-Digest` holds no SHA-256 (RFC 9530).",
     ),
+    "body-too-large": (
+        "Body too large",
+        "A JSON body has more than `limit_bytes` bytes.",
+    ),
     "database-unavailable": (
         "Database unavailable",
         "The service cannot reach its database. Try again later.",
@@ -64,7 +68,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     ),
     "rendition-not-ready": (
         "Rendition not ready",
-        "The rendition is being made, or could not be; see `status`.",
+        "The rendition is being made, or could not be; see `file_status`.",
     ),
     "storage-full": ("Storage full", "The storage has no room left."),
     "storage-unavailable": ("Storage unavailable", "The service cannot reach its storage. Try again later."),

@@ -1,0 +1,42 @@
+"""Claims on bytes that no file row owns yet."""
+
+import asyncio
+from datetime import timedelta
+from uuid import UUID
+
+from media_service.database import Database
+from media_service.models import new_id
+from media_service.tables import UploadSession
+from media_service.uploads.sessions import UploadSessions
+from tests.support.backends import Backend, Owner
+
+LEASE = timedelta(seconds=0.3)
+
+
+def session_ids(backend: Backend) -> set[UUID]:
+    return {session.id for session in backend.rows(UploadSession)}
+
+
+def test_finished_file_of_a_long_form_is_claimed_until_its_commit(clean_backend: Backend):
+    owner: Owner = clean_backend.add_owner()
+    waiting, committed = new_id(), new_id()
+
+    async def scenario() -> tuple[set[UUID], list[UUID]]:
+        database = Database(clean_backend.settings().effective_database_url, pool_size=2)
+        sessions = UploadSessions(database, lease=LEASE)
+        sessions.start()
+        for file_id in (waiting, committed):
+            sessions.wait_for_commit(file_id, owner_id=owner.id, protocol="form")
+        sessions.forget([committed])
+        async with asyncio.timeout(20):
+            while not sessions.opened([waiting]):  # noqa: ASYNC110 - the heartbeat has no event for us
+                await asyncio.sleep(0.01)
+        claimed = await asyncio.to_thread(session_ids, clean_backend)
+        opened = sessions.opened([waiting, committed])
+        await sessions.discard([waiting])
+        await sessions.close()
+        await database.close()
+        return claimed, opened
+
+    assert asyncio.run(scenario()) == ({waiting}, [waiting])
+    assert session_ids(clean_backend) == set()
