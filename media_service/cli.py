@@ -43,6 +43,9 @@ def _one_line_errors() -> Iterator[None]:
     except (MediaServiceError, embedded.EmbeddedRedisError) as error:
         typer.echo(f"media-service: {error}", err=True)
         raise typer.Exit(1) from None
+    except OSError as error:
+        typer.echo(f"media-service: {error.strerror or error}: {error.filename or ''}", err=True)
+        raise typer.Exit(1) from None
 
 
 @app.command()
@@ -162,6 +165,8 @@ def _children(settings: Settings) -> list[Child]:
     if settings.redis_url is None:
         bundled = embedded.prepare(settings.data_dir)
         children.append(Child("redis", bundled.argv, ready=bundled.is_ready))
+    # A setting that only the workers know must stop the start too, not make them die again and again.
+    children.append(Child("check", [sys.executable, "-m", "workers", "check"], env=env, once=True))
     # The API comes last: the start is over when it answers, and the others load meanwhile.
     for role in ("worker", "dispatcher"):
         argv = [sys.executable, "-m", "workers", role]

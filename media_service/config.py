@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 from dotenv import dotenv_values
-from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AnyHttpUrl,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -18,7 +26,7 @@ from media_service import faultpoints
 from media_service.auth.config import AuthSettings
 from media_service.aws.config import S3Settings
 from media_service.broker.embedded import embedded_socket
-from media_service.broker.urls import socket_url
+from media_service.broker.urls import RedisAddress, socket_url
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.jobs.config import JobSettings
 from media_service.storage.config import StorageSettings
@@ -29,6 +37,9 @@ AnySettings = TypeVar("AnySettings", bound="Settings")
 
 PREFIX = "MEDIA_"
 ENV_FILE = Path(".env")
+
+
+_BROKER_SCHEMES = ("redis://", "rediss://", "unix://", "redis+socket://", "amqp://", "amqps://", "sqs://")
 
 
 class ServerSettings(BaseModel):
@@ -64,6 +75,20 @@ class ServerSettings(BaseModel):
                 raise ValueError("database_url must begin with postgresql:// or sqlite:///")
         return self
 
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_url_is_usable(cls, value: str | None) -> str | None:
+        if value is not None:
+            RedisAddress.from_url(value)
+        return value
+
+    @field_validator("broker_url")
+    @classmethod
+    def _broker_url_is_usable(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(_BROKER_SCHEMES):
+            raise ValueError(f"must begin with one of {', '.join(_BROKER_SCHEMES)}")
+        return value
+
 
 class Settings(
     ServerSettings,
@@ -98,7 +123,7 @@ class Settings(
         if self.public_url is not None:
             return str(self.public_url).rstrip("/")
         host = "localhost" if self.host in {"0.0.0.0", "127.0.0.1", "::", "::1"} else self.host  # noqa: S104 - compared, not bound
-        return f"http://{host}:{self.port}"
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def effective_database_url(self) -> str:

@@ -1,11 +1,18 @@
-"""`python -m workers worker|dispatcher`. Composition root."""
+"""`python -m workers check|worker|dispatcher`. Composition root."""
 
 import sys
 
 from media_service.broker.messages import Lane
 from media_service.exceptions import MediaServiceError
+from media_service.migrations import require_newest
+from workers.config import load_worker_settings
 
-USAGE = "usage: python -m workers worker|dispatcher"
+USAGE = "usage: python -m workers check|worker|dispatcher"
+
+
+def check() -> None:
+    """See that the workers could start: their settings, and the schema. Raises MediaServiceError."""
+    require_newest(load_worker_settings().effective_database_url)
 
 
 def run_worker() -> None:
@@ -37,11 +44,12 @@ def run_dispatcher() -> None:
 
 def main(arguments: list[str]) -> int:
     """Returns the exit code."""
-    roles = {"worker": run_worker, "dispatcher": run_dispatcher}
+    roles = {"check": lambda: None, "worker": run_worker, "dispatcher": run_dispatcher}
     if len(arguments) != 1 or arguments[0] not in roles:
         print(USAGE, file=sys.stderr)  # noqa: T201
         return 2
     try:
+        check()
         roles[arguments[0]]()
     except MediaServiceError as error:
         print(f"media-service: {error}", file=sys.stderr)  # noqa: T201

@@ -56,6 +56,7 @@ def _set_up_logging(**_: object) -> None:
 
 @worker_init.connect
 def _warm_up(**_: object) -> None:
+    _set_up_logging()  # Celery asks for it only later
     if not _forks():
         get_runtime()  # the first job must not wait for the sandbox to load its libraries
 

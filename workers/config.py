@@ -27,6 +27,9 @@ class WorkerSettings(Settings):
     worker_sweep_grace: Duration = timedelta(hours=1)
     """How old an object without a row must be before it counts as nobody's. Far longer than the moment
     between the last byte of an upload and its commit."""
+    worker_max_source_bytes: Annotated[int, Field(ge=1)] = 512 * 1024**2
+    """Size of an original that is processed at all; larger ones are kept and `failed`. Every job holds a copy
+    of its original in the folder for temporary files, so this times the concurrency must fit there."""
     worker_max_image_pixels: Annotated[int, Field(ge=1)] = ImageLimits().max_pixels
     """Width times height; larger images are refused before they are decoded."""
     worker_sandbox_memory_bytes: Annotated[int, Field(ge=256 * 1024**2)] = SandboxLimits().memory_bytes

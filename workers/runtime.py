@@ -36,6 +36,7 @@ class Runtime:
             sandbox=self._sandbox,
             presets=settings.presets,
             scratch_root=self._scratch.path,
+            max_source_bytes=settings.worker_max_source_bytes,
         )
 
     def run_job(self, job_id: UUID) -> None:

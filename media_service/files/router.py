@@ -100,6 +100,7 @@ async def replace_file(
 @router.delete(
     "/files/{file_id}",
     status_code=status.HTTP_204_NO_CONTENT,
+    response_class=Response,
     responses=problems(401, 403, 404, 409, 412, 422),
 )
 async def delete_file(file_id: UUID, caller: Deleter, files: Files, if_match: IfMatch = None) -> None:
@@ -132,6 +133,7 @@ async def process_file(
 @router.post(
     "/files/{file_id}/revoke-urls",
     status_code=status.HTTP_204_NO_CONTENT,
+    response_class=Response,
     responses=problems(401, 403, 404, 422),
 )
 async def revoke_urls(file_id: UUID, caller: Writer, files: Files) -> None:

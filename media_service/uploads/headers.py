@@ -12,6 +12,8 @@ from media_service.exceptions import ErrorKind, MediaServiceError
 _SHA256_MEMBER = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]*):", re.ASCII)
 """One member of a dictionary of digests (RFC 9530 §2, RFC 9651 §3.3.5); others may stand beside it."""
 
+_NAMES_SHA256 = re.compile(r"(?:^|,)\s*sha-256\s*(?:[=;,]|$)", re.ASCII)
+
 _EXTENDED_NAME = re.compile(r"filename\*\s*=\s*utf-8'[^']*'([^;\s]+)", re.IGNORECASE | re.ASCII)
 
 SHA256_BYTES = 32
@@ -43,10 +45,10 @@ def announced_sha256(*headers: str | None) -> str | None:
 
     Raises MediaServiceError: invalid for a digest that is none, unprocessable for two that differ.
     """
+    # One that is named and cannot be read is refused: its sender counts on the check.
+    named = [header for header in headers if header is not None and _NAMES_SHA256.search(header)]
     digests = {
-        _decoded(found.group(1))
-        for header in headers
-        if header is not None and (found := _SHA256_MEMBER.search(header)) is not None
+        _decoded(found.group(1) if (found := _SHA256_MEMBER.search(header)) else "") for header in named
     }
     if len(digests) > 1:
         raise MediaServiceError(

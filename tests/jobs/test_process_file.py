@@ -209,3 +209,16 @@ def test_purge_that_fails_is_tried_again(owner: Owner, workshop: Workshop):
         assert workshop.run(purge.id).status is JobStatus.QUEUED
     assert get_job(workshop.backend, purge.id).error_code == "storage-unavailable"
     assert workshop.backend.keys() == {original_key(file_id)}
+
+
+def test_original_of_too_many_bytes_is_refused_before_it_is_fetched(
+    clean_backend: Backend, owner: Owner, workshop: Workshop
+):
+    file, job = add_image(clean_backend, owner)
+    clean_backend.storage.delete([file.key])  # what is fetched would be missing
+    limited = replace(workshop.context, max_source_bytes=file.size_bytes - 1)
+    run_job(job.id, limited, workshop.keeper)
+    assert get_job(clean_backend, job.id).status is JobStatus.FAILED
+    failed = get_file(clean_backend, file.id)
+    assert failed is not None
+    assert failed.status_code == "image-too-many-bytes"

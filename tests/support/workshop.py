@@ -20,6 +20,8 @@ from workers.jobs.leases import LeaseKeeper
 from workers.jobs.run import run_job
 from workers.processing.sandbox import Sandbox
 
+MAX_SOURCE_BYTES = 64 * 1024 * 1024
+
 
 class Workshop:
     """Runs jobs of a backend in this process. `context` may be replaced to injure one of the tools."""
@@ -28,6 +30,7 @@ class Workshop:
         self.backend = backend
         self.keeper = LeaseKeeper(backend.database, lease=lease)
         self.context = JobContext(
+            max_source_bytes=MAX_SOURCE_BYTES,
             database=backend.database,
             storage=backend.storage,
             sandbox=sandbox,

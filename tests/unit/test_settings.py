@@ -1,5 +1,6 @@
 """Settings: what stops the start, in one line that names the setting and shows no secret."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -155,3 +156,18 @@ def test_workers_have_all_settings_of_the_service(environment: Setter):
 def test_secret_is_not_shown_by_its_settings(environment: Setter):
     environment(MEDIA_ADMIN_API_KEY="a-long-key-of-an-administrator")
     assert "administrator" not in repr(load_settings())
+
+
+def test_example_file_names_every_setting_and_no_other():
+    example = (Path(__file__).parents[2] / ".env.example").read_text()
+    named = set(re.findall(r"^#(MEDIA_\w+)=", example, re.MULTILINE))
+    assert named == {f"MEDIA_{name.upper()}" for name in WorkerSettings.model_fields}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("MEDIA_REDIS_URL", "http://x"), ("MEDIA_BROKER_URL", "foo://x"), ("MEDIA_DATABASE_URL", "mysql://x/y")],
+)
+def test_address_of_an_unknown_kind_stops_the_start(environment: Setter, name: str, value: str):
+    environment(**{name: value})
+    assert "begin" in refusal() or "starts with" in refusal()

@@ -63,9 +63,16 @@ def test_digest_is_found_wherever_it_stands(repr_digest: str | None, content_dig
     assert announced_sha256(repr_digest, content_digest) == DIGEST.hexdigest()
 
 
-@pytest.mark.parametrize("header", [None, "", "sha-512=:AA==:", "xsha-256=:AA==:", "sha-256=AA"])
+@pytest.mark.parametrize("header", [None, "", "sha-512=:AA==:", "xsha-256=:AA==:"])
 def test_header_without_a_sha256_announces_none(header: str | None):
     assert announced_sha256(header, None) is None
+
+
+@pytest.mark.parametrize("header", ["sha-256=AA", "sha-256=:AA:", "sha-256", "md5=:AA==:, sha-256=?1"])
+def test_sha256_that_cannot_be_read_is_refused(header: str):
+    with pytest.raises(MediaServiceError) as caught:
+        announced_sha256(header, None)
+    assert caught.value.code == "bad-digest-header"
 
 
 @given(st.text())

@@ -23,6 +23,8 @@ class JobContext:
     presets: tuple[Preset, ...]
     scratch_root: Path
     """Where each job gets a directory of its own."""
+    max_source_bytes: int
+    """The largest original that is fetched."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ def process_file(job: ClaimedJob, context: JobContext) -> None:
     longer wanted. Idempotent: a second run makes the same objects and rows.
     """
     file = _load(job, context)
+    _check_size(file, context.max_source_bytes)
     presets = _wanted(job, context.presets)
     with TemporaryDirectory(prefix="job-", dir=context.scratch_root) as scratch:
         source = Path(scratch, "original")
@@ -64,6 +65,17 @@ def _load(job: ClaimedJob, context: JobContext) -> File:
     if file is None:
         raise FileGoneError
     return file
+
+
+def _check_size(file: File, limit_bytes: int) -> None:
+    """Raises MediaServiceError (unprocessable) before a byte is fetched."""
+    if file.size_bytes > limit_bytes:
+        raise MediaServiceError(
+            ErrorKind.UNPROCESSABLE,
+            "image-too-many-bytes",
+            f"Images of more than {limit_bytes} bytes are kept as they are, without renditions.",
+            limit_bytes=limit_bytes,
+        )
 
 
 def _wanted(job: ClaimedJob, presets: Sequence[Preset]) -> list[Preset]:

@@ -43,7 +43,10 @@ def run_job(job_id: UUID, context: JobContext, keeper: LeaseKeeper) -> None:
         return
     reach("job.claimed")
     with structlog.contextvars.bound_contextvars(
-        job_id=str(job.id), job_kind=job.kind.value, file_id=str(job.file_id), attempt=job.attempts
+        job_id=str(job.id),
+        job_kind=job.kind.value,
+        file_id=str(job.file_id or job.payload.get("file_id")),
+        attempt=job.attempts,
     ):
         started = time.perf_counter()
         outcome = _work(job, context, keeper)
