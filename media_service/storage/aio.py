@@ -1,5 +1,6 @@
 """The storage as the event loop sees it: each blocking call in a bounded pool of threads. API room."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TypeVar
 
@@ -16,14 +17,15 @@ READ_CHUNK_BYTES = 512 * 1024
 class AsyncStorage:
     """Runs a storage's calls in threads; `concurrency` of them at once, the others wait their turn.
 
-    A call that was started is always awaited to its end, also when its request is cancelled: an
-    abandoned thread would write into an upload that somebody else believes is over.
+    Whoever waits may be cancelled; the thread then goes on to the end of its call. So what must not be cut
+    short is awaited in a task of its own (`part_writer.py`), and what was written is discarded after it.
     """
 
     def __init__(self, storage: Storage, *, concurrency: int) -> None:
         self._storage = storage
         self._concurrency = concurrency
         self._limiter: CapacityLimiter | None = None
+        self._checking: asyncio.Task[None] | None = None
 
     @property
     def part_limits(self) -> PartLimits:
@@ -57,7 +59,15 @@ class AsyncStorage:
         await self.run(lambda: self._storage.abort_upload(key, upload_id))
 
     async def check(self) -> None:
-        await self.run(self._storage.check)
+        """Show that the storage answers. One check at a time, shared by all who ask.
+
+        Probes give up early and come again: with a storage that hangs each would leave a thread behind.
+        """
+        if self._checking is None or self._checking.done():
+            self._checking = asyncio.create_task(to_thread.run_sync(self._storage.check))
+            # If nobody waits any more, its failure is nobody's news.
+            self._checking.add_done_callback(lambda task: task.cancelled() or task.exception())
+        await asyncio.shield(self._checking)
 
     async def run(self, call: Callable[[], T]) -> T:
         """Run a blocking call in one of the storage's threads."""
