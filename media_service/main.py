@@ -35,6 +35,7 @@ from media_service.uploads.router import router as uploads_router
 from media_service.uploads.service import UploadService
 from media_service.uploads.sessions import UploadSessions
 from media_service.web import health, problem_pages
+from media_service.web.head_as_get import HeadAsGet
 from media_service.web.lingering_close import LingeringClose
 from media_service.web.openapi import DESCRIPTION, TAGS, install_openapi, operation_id
 from media_service.web.problems import install_problem_handlers
@@ -72,6 +73,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     install_problem_handlers(app)
     install_openapi(app)
     # The last one added is the outermost: it must see what all the others do.
+    app.add_middleware(HeadAsGet)
     app.add_middleware(LingeringClose)
     app.add_middleware(RequestContext)
     return app

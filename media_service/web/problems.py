@@ -161,6 +161,8 @@ def _allowed_methods(request: Request) -> str:
             for route in request.app.routes
         )
     ]
+    if "GET" in allowed and "HEAD" not in allowed:
+        allowed.append("HEAD")  # answered by `head_as_get.py`, unknown to the routes
     return ", ".join(allowed)
 
 

@@ -90,3 +90,11 @@ def test_cut_database_connections_are_made_anew(
         assert client.get("/v1/files", headers=ADMIN).status_code == 200
         postgres.terminate_connections(make_url(url).database or "")
         assert client.get("/v1/files", headers=ADMIN).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/docs", "/openapi.json", "/v1/files", "/problems"])
+def test_head_has_the_headers_of_get_and_no_body(server: ApiServer, path: str):
+    got, head = (server.client.request(method, path, headers=ADMIN) for method in ("GET", "HEAD"))
+    assert (head.status_code, head.content) == (200, b"")
+    for name in ("Content-Type", "Content-Length"):
+        assert head.headers[name] == got.headers[name]

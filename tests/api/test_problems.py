@@ -42,9 +42,9 @@ def test_unknown_address_is_a_404_problem(client: TestClient, path: str):
 @pytest.mark.parametrize(
     ("method", "path", "allow"),
     [
-        ("DELETE", "/v1/files", {"GET", "POST"}),
+        ("DELETE", "/v1/files", {"GET", "HEAD", "POST"}),
         ("PUT", "/v1/urls", {"POST"}),
-        ("POST", "/livez", {"GET"}),
+        ("POST", "/livez", {"GET", "HEAD"}),
     ],
 )
 def test_wrong_method_is_a_405_problem_that_says_what_is_allowed(
