@@ -268,11 +268,11 @@ def test_head_says_what_get_would_without_a_body(client: httpx2.Client, photo: S
 
 def test_without_credentials_nothing_is_read_or_stored(configuration: Configuration, photo: Sent):
     file, base_url = photo[1], configuration.service.base_url
-    before = configuration.objects.keys()
+    before = configuration.objects.originals()
 
     assert httpx2.get(file["urls"]["content"]).status_code == 401
     assert _problem(httpx2.post(f"{base_url}/v1/files", files={"file": b"x"}))[0] == 401
-    assert configuration.objects.keys() == before
+    assert configuration.objects.originals() == before
 
 
 def test_one_form_may_bring_several_files_and_fields(client: httpx2.Client):
@@ -298,7 +298,7 @@ def test_one_form_may_bring_several_files_and_fields(client: httpx2.Client):
 def test_one_bad_part_fails_the_form_and_nothing_of_it_stays(
     client: httpx2.Client, configuration: Configuration, max_file_bytes: int
 ):
-    before = configuration.objects.keys()
+    before = configuration.objects.originals()
 
     answer = client.post(
         "/v1/files",
@@ -306,7 +306,7 @@ def test_one_bad_part_fails_the_form_and_nothing_of_it_stays(
     )
 
     assert _problem(answer) == (413, "file-too-large")
-    assert configuration.objects.keys() == before
+    assert configuration.objects.originals() == before
     assert configuration.objects.unfinished() == set()
 
 
@@ -368,12 +368,12 @@ PART = b"--b\r\nContent-Disposition: form-data; name="
 def test_a_form_that_is_none_is_refused(
     client: httpx2.Client, configuration: Configuration, content_type: str, body: bytes, code: str
 ):
-    before = configuration.objects.keys()
+    before = configuration.objects.originals()
 
     answer = client.post("/v1/files", content=body, headers={"Content-Type": content_type})
 
     assert _problem(answer) == (400, code)
-    assert configuration.objects.keys() == before
+    assert configuration.objects.originals() == before
 
 
 def _in_pieces(size_bytes: int) -> Iterator[bytes]:
@@ -386,7 +386,7 @@ def _in_pieces(size_bytes: int) -> Iterator[bytes]:
 def test_a_file_over_the_limit_is_refused_and_leaves_nothing(
     client: httpx2.Client, configuration: Configuration, max_file_bytes: int, how: str
 ):
-    before = configuration.objects.keys()
+    before = configuration.objects.originals()
     too_much = max_file_bytes + 1
 
     answer = (
@@ -397,7 +397,7 @@ def test_a_file_over_the_limit_is_refused_and_leaves_nothing(
 
     assert _problem(answer) == (413, "file-too-large")
     assert answer.json()["limit_bytes"] == max_file_bytes
-    assert configuration.objects.keys() == before
+    assert configuration.objects.originals() == before
     assert configuration.objects.unfinished() == set()
 
 

@@ -28,6 +28,10 @@ class StoredObjects:
     facts: Callable[[str], ObjectFacts]
     unfinished: Callable[[], set[str]]
 
+    def originals(self) -> set[str]:
+        """What uploads leave; renditions of earlier files may come at any moment."""
+        return {key for key in self.keys() if key.startswith(ORIGINALS)}
+
     def of_file(self, file_id: str) -> set[str]:
         return {key for key in self.keys() if file_id in key}
 
