@@ -1,8 +1,12 @@
 """Claims on bytes that no file row owns yet."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from media_service.database import Database
 from media_service.models import new_id
@@ -40,3 +44,37 @@ def test_finished_file_of_a_long_form_is_claimed_until_its_commit(clean_backend:
 
     assert asyncio.run(scenario()) == ({waiting}, [waiting])
     assert session_ids(clean_backend) == set()
+
+
+class FailingOnce(Database):
+    """The first transaction ends as nobody foresaw."""
+
+    has_failed = False
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        if not self.has_failed:
+            self.has_failed = True
+            raise ZeroDivisionError("a defect")
+        async with super().transaction() as session:
+            yield session
+
+
+def test_heartbeat_outlives_an_error_that_nobody_foresaw(clean_backend: Backend):
+    owner: Owner = clean_backend.add_owner()
+    waiting = new_id()
+
+    async def scenario() -> bool:
+        database = FailingOnce(clean_backend.settings().effective_database_url, pool_size=2)
+        sessions = UploadSessions(database, lease=LEASE)
+        sessions.start()
+        sessions.wait_for_commit(waiting, owner_id=owner.id, protocol="form")
+        async with asyncio.timeout(20):
+            while not sessions.opened([waiting]):  # noqa: ASYNC110 - the heartbeat has no event for us
+                await asyncio.sleep(0.01)
+        await sessions.discard([waiting])
+        await sessions.close()
+        await database.close()
+        return database.has_failed
+
+    assert asyncio.run(scenario()) is True

@@ -1,0 +1,29 @@
+"""Several processes of one service that start for the first time at once."""
+
+import asyncio
+
+from media_service.auth.service import AuthService
+from media_service.database import Database
+from media_service.models import new_id
+from tests.support.backends import Backend
+
+REPLICAS = 4
+
+
+def test_replicas_that_start_together_agree_on_one_admin_and_one_signing_key(backend: Backend):
+    url = backend.new_database()
+
+    async def scenario() -> tuple[list[str | None], list[str]]:
+        databases = [Database(url, pool_size=2) for _ in range(REPLICAS)]
+        services = [AuthService(database) for database in databases]
+        made = await asyncio.gather(*(service.ensure_admin(None) for service in services))
+        signers = await asyncio.gather(*(service.url_signer() for service in services))
+        path = f"/v1/signed/files/{new_id()}/content"
+        signed = [signer.sign(path, {}, expires_at=1, epoch=0) for signer in signers]
+        for database in databases:
+            await database.close()
+        return made, signed
+
+    made, signed = asyncio.run(scenario())
+    assert len([key for key in made if key is not None]) == 1
+    assert len(set(signed)) == 1
