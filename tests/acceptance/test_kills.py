@@ -115,7 +115,10 @@ def _sandbox_child(service: RunningService) -> psutil.Process:
     found: list[psutil.Process] = []
 
     def is_decoding() -> bool:
-        worker = psutil.Process(service.pids["worker"])
+        pid = service.pids.get("worker")
+        if pid is None:
+            return False  # between two lives: Celery's worker can end with its broker
+        worker = psutil.Process(pid)
         for zygote in worker.children():
             found.extend(zygote.children())
         return bool(found)

@@ -129,6 +129,8 @@ class RunningService:
 
     def kill(self, role: str) -> int:
         """SIGKILL the process of one role; returns its id. The supervisor will start another."""
+        # It may be between two lives: a worker of Celery can end with its broker and is started again.
+        self.wait_until(lambda: role in self.pids, f"{role} is up")
         pid = self.pids[role]
         os.kill(pid, signal.SIGKILL)
         if role == "supervisor" and self._process is not None:
