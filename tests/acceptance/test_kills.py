@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Queue
@@ -118,9 +118,9 @@ def _sandbox_child(service: RunningService) -> psutil.Process:
         pid = service.pids.get("worker")
         if pid is None:
             return False  # between two lives: Celery's worker can end with its broker
-        worker = psutil.Process(pid)
-        for zygote in worker.children():
-            found.extend(zygote.children())
+        with suppress(psutil.NoSuchProcess):
+            for zygote in psutil.Process(pid).children():
+                found.extend(zygote.children())
         return bool(found)
 
     service.wait_until(is_decoding, "an image is being decoded")
