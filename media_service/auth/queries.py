@@ -29,10 +29,6 @@ def first_admin() -> Select[User]:
     return select(User).where(User.role == Role.ADMIN).order_by(User.id).limit(1)
 
 
-def keys_of_origin(origin: KeyOrigin) -> Select[ApiKey]:
-    return select(ApiKey).where(ApiKey.origin == origin)
-
-
 def delete_other_keys_of_origin(origin: KeyOrigin, *, keep_sha256: str) -> Delete:
     return (
         delete(ApiKey)
