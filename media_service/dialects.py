@@ -16,7 +16,6 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.functions import FunctionElement
 
 from media_service.exceptions import ErrorKind, MediaServiceError
@@ -152,28 +151,3 @@ def _now_ms_postgresql(element: now_ms, compiler: SQLCompiler, **_: Any) -> str:
 def _now_ms_sqlite(element: now_ms, compiler: SQLCompiler, **_: Any) -> str:  # noqa: ARG001 - the compiler's signature
     # unixepoch('subsec') needs SQLite 3.42; 2440587.5 is the Julian day of 1970-01-01.
     return "CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER)"
-
-
-class json_array_has(FunctionElement[bool]):  # noqa: N801 - spelled like an SQL function
-    """`json_array_has(column, text)`: whether a JSON array of strings contains the string."""
-
-    inherit_cache = True
-    name = "json_array_has"
-
-    def __init__(self, array: ColumnElement[Any], item: ColumnElement[str]) -> None:
-        super().__init__(array, item)
-
-
-@compiles(json_array_has, "postgresql")
-def _json_array_has_postgresql(element: json_array_has, compiler: SQLCompiler, **kw: Any) -> str:
-    array, item = element.clauses
-    return (
-        f"{compiler.process(array, **kw)} @> jsonb_build_array(CAST({compiler.process(item, **kw)} AS TEXT))"
-    )
-
-
-@compiles(json_array_has, "sqlite")
-def _json_array_has_sqlite(element: json_array_has, compiler: SQLCompiler, **kw: Any) -> str:
-    array, item = element.clauses
-    items = f"SELECT value FROM json_each({compiler.process(array, **kw)})"  # noqa: S608 - compiled SQL, no values
-    return f"{compiler.process(item, **kw)} IN ({items})"

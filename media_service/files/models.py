@@ -4,12 +4,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from media_service.files.lifecycle import FileKind, FileStatus, Visibility
+from media_service.files.terms import MAX_TERM_CHARACTERS
 from media_service.models import Base, new_id, utc_now, value_enum
 from media_service.storage.keys import original_key, rendition_key
+
+Term = String(MAX_TERM_CHARACTERS).with_variant(String(MAX_TERM_CHARACTERS, collation="C"), "postgresql")
+"""Compared character by character: all that begin with "ab" are then one stretch of the index."""
 
 
 class Rendition(Base):
@@ -34,6 +38,20 @@ class Rendition(Base):
         return rendition_key(self.file_id, recipe=self.recipe, sha256=self.sha256)
 
 
+class FileTerm(Base):
+    """A word or a tag by which a file is found (`terms.py`)."""
+
+    __tablename__ = "file_terms"
+    __table_args__ = (
+        # All files of an owner with one term, in order of creation: a page of them is read off the index.
+        Index(None, "term", "owner_id", "file_id"),
+    )
+
+    file_id: Mapped[UUID] = mapped_column(ForeignKey("files.id", ondelete="CASCADE"), primary_key=True)
+    term: Mapped[str] = mapped_column(Term, primary_key=True)
+    owner_id: Mapped[UUID]
+
+
 class File(Base):
     """What a user uploaded. The original's bytes never change; everything else is description."""
 
@@ -42,6 +60,17 @@ class File(Base):
         # Lists are pages of one owner in order of id, which is the order of time (UUIDv7).
         Index(None, "owner_id", "id"),
         Index(None, "owner_id", "status", "id"),
+        Index(None, "owner_id", "kind", "id"),
+        Index(None, "owner_id", "filename", "id"),
+        Index(None, "owner_id", "size_bytes", "id"),
+        # Most files are private, and finding those needs no help.
+        Index(
+            "ix_files_owner_id_id_public",
+            "owner_id",
+            "id",
+            postgresql_where=text("visibility = 'public'"),
+            sqlite_where=text("visibility = 'public'"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)

@@ -6,13 +6,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Delete, Select, bindparam, delete, insert, literal, select, update
+from sqlalchemy import Delete, Select, bindparam, delete, insert, select, update
 from sqlalchemy.orm import selectinload
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from media_service.dialects import json_array_has
 from media_service.files.lifecycle import FileKind, FileStatus, Visibility
 from media_service.files.models import File, Rendition
+from media_service.files.ordering import FileOrder
+from media_service.files.search import with_terms
+from media_service.pagination import Cursor
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +26,8 @@ class FileFilter:
     kind: FileKind | None = None
     visibility: Visibility | None = None
     tag: str | None = None
-
-    def conditions(self) -> list[ColumnElement[bool]]:
-        columns = {
-            File.owner_id: self.owner_id,
-            File.status: self.status,
-            File.kind: self.kind,
-            File.visibility: self.visibility,
-        }
-        found: list[ColumnElement[bool]] = [
-            column == value for column, value in columns.items() if value is not None
-        ]
-        if self.tag is not None:
-            found.append(json_array_has(File.tags.expression, literal(self.tag)))
-        return found
+    words: str | None = None
+    """Words that name or tags must have."""
 
 
 def file_by_id(file_id: UUID) -> Select[File]:
@@ -62,14 +52,18 @@ def file_for_change(file_id: UUID) -> Select[File]:
     return bare_file_by_id(file_id).with_for_update()
 
 
-def list_files(wanted: FileFilter, *, after: UUID | None, newest_first: bool, limit: int) -> Select[File]:
-    """One keyset page in order of creation; `after` is the last id of the page before."""
-    statement = select(File).where(*wanted.conditions()).options(selectinload(File.renditions)).limit(limit)
-    if newest_first:
-        statement = statement.order_by(File.id.desc())
-        return statement if after is None else statement.where(File.id < after)
-    statement = statement.order_by(File.id)
-    return statement if after is None else statement.where(File.id > after)
+def list_files(wanted: FileFilter, *, order: FileOrder, after: Cursor | None, limit: int) -> Select[File]:
+    """One keyset page, `after` the last row of the page before. Raises MediaServiceError (invalid cursor)."""
+    columns = {
+        File.owner_id: wanted.owner_id,
+        File.status: wanted.status,
+        File.kind: wanted.kind,
+        File.visibility: wanted.visibility,
+    }
+    statement = select(File).options(selectinload(File.renditions))
+    statement = statement.where(*(column == value for column, value in columns.items() if value is not None))
+    statement, row_id = with_terms(statement, owner_id=wanted.owner_id, tag=wanted.tag, words=wanted.words)
+    return order.page(statement, row_id, after=after, limit=limit)
 
 
 def rendition_by_name(file_id: UUID, name: str) -> Select[Rendition]:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Header, Query, Request, Response, status
 from media_service.auth.dependencies import Deleter, Reader, Writer
 from media_service.files.dependencies import Files, Presenter
 from media_service.files.lifecycle import FileKind, FileStatus, Visibility
+from media_service.files.ordering import FileOrder
 from media_service.files.queries import FileFilter
 from media_service.files.schemas import (
     TAG_PATTERN,
@@ -19,7 +20,7 @@ from media_service.files.schemas import (
     RenditionItems,
 )
 from media_service.jobs.schemas import JobOut
-from media_service.pagination import DEFAULT_LIMIT, MAX_LIMIT
+from media_service.pagination import DEFAULT_LIMIT, MAX_CURSOR_CHARACTERS, MAX_LIMIT
 from media_service.web.guarded_route import GuardedRoute
 from media_service.web.responses import problems
 
@@ -39,17 +40,17 @@ async def list_files(
     kind: FileKind | None = None,
     visibility: Visibility | None = None,
     tag: Annotated[str | None, Query(max_length=100, pattern=TAG_PATTERN)] = None,
-    order: Annotated[
-        str, Query(pattern=r"^-?created_at$", description="`-created_at`: newest first.")
-    ] = "-created_at",
+    q: Annotated[
+        str | None,
+        Query(max_length=200, description="Words of the name or the tags; the last one may be a beginning."),
+    ] = None,
+    order: Annotated[FileOrder, Query(description="`-created_at`: newest first.")] = FileOrder.NEWEST,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
-    cursor: Annotated[str | None, Query(max_length=100)] = None,
+    cursor: Annotated[str | None, Query(max_length=MAX_CURSOR_CHARACTERS)] = None,
 ) -> FilePage:
     """List files, page by page; a page stays right while files are added."""
-    wanted = FileFilter(status=file_status, kind=kind, visibility=visibility, tag=tag)
-    page = await files.list_page(
-        caller, wanted, cursor=cursor, newest_first=order.startswith("-"), limit=limit
-    )
+    wanted = FileFilter(status=file_status, kind=kind, visibility=visibility, tag=tag, words=q)
+    page = await files.list_page(caller, wanted, order=order, cursor=cursor, limit=limit)
     if page.next_cursor is not None:
         response.headers["Link"] = presenter.next_link(request.query_params.multi_items(), page.next_cursor)
     return FilePage(

@@ -14,8 +14,10 @@ from media_service.files import queries
 from media_service.files.access import checked_owner
 from media_service.files.lifecycle import FileStatus
 from media_service.files.models import File, Rendition
+from media_service.files.ordering import FileOrder
 from media_service.files.presentation import record_etag
 from media_service.files.queries import FileFilter
+from media_service.files.search import INSERT_TERMS, delete_terms, term_rows
 from media_service.jobs.creation import lane_of, new_job
 from media_service.jobs.doorbell import Bell
 from media_service.jobs.models import Job, JobKind
@@ -44,19 +46,19 @@ class FileService:
         self._job_max_attempts = job_max_attempts
 
     async def list_page(
-        self, caller: Caller, wanted: FileFilter, *, cursor: str | None, newest_first: bool, limit: int
+        self, caller: Caller, wanted: FileFilter, *, order: FileOrder, cursor: str | None, limit: int
     ) -> Page:
         """A page of the caller's files; an admin sees everybody's. Raises MediaServiceError (bad cursor)."""
         after = decode_cursor(cursor)
         if not caller.is_admin:
             wanted = replace(wanted, owner_id=caller.owner_id)
         # One row more than asked for tells whether another page follows.
-        statement = queries.list_files(wanted, after=after, newest_first=newest_first, limit=limit + 1)
+        statement = queries.list_files(wanted, order=order, after=after, limit=limit + 1)
         async with self._database.read() as session:
             files = list(await session.scalars(statement))
         if len(files) <= limit:
             return Page(files, None)
-        return Page(files[:limit], encode_cursor(files[limit - 1].id))
+        return Page(files[:limit], encode_cursor(order.cursor_after(files[limit - 1])))
 
     async def get(self, file_id: UUID, caller: Caller) -> File:
         """A file with its renditions. Raises MediaServiceError (not found)."""
@@ -82,6 +84,10 @@ class FileService:
                 if (await session.execute(statement)).first() is None:
                     raise _changed_meanwhile()
                 await session.refresh(file)
+                if changes.keys() & {"filename", "tags"}:
+                    await session.execute(delete_terms(file_id))
+                    if rows := term_rows(file):
+                        await session.execute(INSERT_TERMS, rows)
         return file
 
     async def delete(self, file_id: UUID, caller: Caller, *, if_match: str | None) -> None:

@@ -16,6 +16,7 @@ from media_service.files.lifecycle import FileStatus
 from media_service.files.models import File
 from media_service.files.queries import INSERT_FILES, known_file_ids
 from media_service.files.schemas import FileFields
+from media_service.files.search import INSERT_TERMS, term_rows
 from media_service.jobs.creation import lane_of
 from media_service.jobs.doorbell import Bell
 from media_service.jobs.models import Job
@@ -160,11 +161,14 @@ class UploadService:
         ids = [file.id for file in files]
         opened = self._sessions.opened(ids)
         events = [event for file in files for event in new_events(file)]
+        terms = [row for file in files for row in term_rows(file)]
 
         def insert_all(session: Session) -> None:
             # Files and events by plain inserts, which cost a third of the unit of work; a job holds an
             # expression (the database's clock), so it goes the long way.
             session.execute(INSERT_FILES, [file.column_values() for file in files])
+            if terms:
+                session.execute(INSERT_TERMS, terms)
             session.execute(INSERT_EVENTS, [event.column_values() for event in events])
             session.add_all(jobs)
             if opened:

@@ -144,7 +144,9 @@ def test_odd_tag_in_the_query_is_only_a_tag(server: ApiServer, owner: Owner, tag
         ({"status": "lost"}, "/query/status"),
         ({"kind": "cat"}, "/query/kind"),
         ({"visibility": "x"}, "/query/visibility"),
-        ({"order": "size"}, "/query/order"),
+        ({"order": "sha256"}, "/query/order"),
+        ({"order": "--size"}, "/query/order"),
+        ({"q": "x" * 201}, "/query/q"),
         ({"tag": "x" * 101}, "/query/tag"),
     ],
 )

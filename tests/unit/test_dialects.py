@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from sqlalchemy import literal, select, text
+from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
 from media_service.auth.models import Role, User
 from media_service.blocking_database import Database
-from media_service.dialects import async_url, json_array_has, now_ms, sync_url
+from media_service.dialects import async_url, now_ms, sync_url
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.files.lifecycle import FileKind, FileStatus, Visibility
 from media_service.models import new_id
@@ -62,17 +62,6 @@ def add_file(backend: Backend, **values: object) -> File:
     with backend.database.transaction() as session:
         session.add(file)
     return file
-
-
-@pytest.mark.parametrize("tag", ["sea", 'quo"te', "日本", "a,b", "[]", "\\", "'", "%", "null"])
-def test_list_in_json_has_what_it_holds_and_nothing_like_it(clean_backend: Backend, tag: str):
-    file = add_file(clean_backend, tags=["other", tag])
-    has = json_array_has(File.tags.expression, literal(tag))
-    with clean_backend.database.read() as session:
-        assert list(session.scalars(select(File.id).where(has))) == [file.id]
-        for wrong in (tag + "x", tag[:-1] or "y", "oth"):
-            other = json_array_has(File.tags.expression, literal(wrong))
-            assert list(session.scalars(select(File.id).where(other))) == []
 
 
 def test_times_come_back_in_utc_whatever_zone_they_were_given_in(clean_backend: Backend):

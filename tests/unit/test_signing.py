@@ -1,7 +1,7 @@
 """Signed URLs, cursors and API keys: what we gave we know again, and nothing else."""
 
 from urllib.parse import parse_qsl, urlsplit
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,6 @@ from media_service.auth.keys import digest_of, generate_key, shown_prefix
 from media_service.auth.models import KeyOrigin
 from media_service.auth.signing import UrlSigner
 from media_service.exceptions import ErrorKind, MediaServiceError
-from media_service.pagination import decode_cursor, encode_cursor
 
 SIGNER = UrlSigner({"new": b"n" * 32, "old": b"o" * 32})
 PATH = "/v1/signed/files/1/content"
@@ -74,28 +73,6 @@ def test_every_change_is_forbidden():
 @given(st.dictionaries(st.sampled_from(["exp", "kid", "sig", "x"]), st.text() | st.just("new")))
 def test_no_query_of_a_stranger_is_verified(query: dict[str, str]):
     assert refused(PATH, query) in {ErrorKind.FORBIDDEN, ErrorKind.GONE}
-
-
-@given(st.uuids())
-def test_cursor_leads_back_to_its_row(row_id: UUID):
-    cursor = encode_cursor(row_id)
-    assert decode_cursor(cursor) == row_id
-    assert cursor.isascii()
-    assert "=" not in cursor
-
-
-@given(st.text())
-def test_any_cursor_is_a_row_or_our_error(cursor: str):
-    try:
-        found = decode_cursor(cursor)
-    except MediaServiceError as error:
-        assert (error.kind, error.code) == (ErrorKind.INVALID, "bad-cursor")  # noqa: PT017 - either is right
-    else:
-        assert isinstance(found, UUID)
-
-
-def test_no_cursor_is_the_start():
-    assert decode_cursor(None) is None
 
 
 def test_key_is_shown_once_and_kept_as_a_digest():
