@@ -44,7 +44,7 @@ class FileTerm(Base):
     __tablename__ = "file_terms"
     __table_args__ = (
         # All files of an owner with one term, in order of creation: a page of them is read off the index.
-        Index(None, "term", "owner_id", "file_id"),
+        Index(None, "owner_id", "term", "file_id"),
     )
 
     file_id: Mapped[UUID] = mapped_column(ForeignKey("files.id", ondelete="CASCADE"), primary_key=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.benchmarks.downloads import downloads
+from tests.benchmarks.listings import listings
 from tests.benchmarks.readiness import readiness
 from tests.benchmarks.renditions import renditions
 from tests.benchmarks.report import Row, table, write_json
@@ -21,6 +22,7 @@ BENCHMARKS: dict[str, Callable[[Path, Scale], list[Row]]] = {
     "downloads": downloads,
     "renditions": renditions,
     "readiness": readiness,
+    "listings": listings,
 }
 BUILD = PROJECT_ROOT / "build"
 

@@ -15,9 +15,12 @@ class Scale:
     """Per turn."""
     ready_photos: int = 10
     """Per turn, one after the other."""
+    listed_files: int = 1_000_000
 
 
 FULL = Scale()
-QUICK = Scale(rounds=3, small_requests=500, stream_bytes=(256 * MIB,), photos=4, ready_photos=5)
+QUICK = Scale(
+    rounds=3, small_requests=500, stream_bytes=(256 * MIB,), photos=4, ready_photos=5, listed_files=100_000
+)
 CLIENTS = 16
 SMALL_BYTES = 20_000

@@ -34,7 +34,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("file_id", "term", name=op.f("pk_file_terms")),
     )
     _fill()
-    op.create_index("ix_file_terms_term_owner_id_file_id", "file_terms", ["term", "owner_id", "file_id"])
+    op.create_index("ix_file_terms_owner_id_term_file_id", "file_terms", ["owner_id", "term", "file_id"])
     for column in ("kind", "filename", "size_bytes"):
         op.create_index(f"ix_files_owner_id_{column}_id", "files", ["owner_id", column, "id"])
     public = sa.text("visibility = 'public'")
