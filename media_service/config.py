@@ -28,6 +28,7 @@ from media_service.aws.config import S3Settings
 from media_service.broker.embedded import embedded_socket
 from media_service.broker.urls import RedisAddress, socket_url
 from media_service.exceptions import ErrorKind, MediaServiceError
+from media_service.idempotency.config import IdempotencySettings
 from media_service.jobs.config import JobSettings
 from media_service.storage.config import StorageSettings
 from media_service.transforms.config import PresetSettings
@@ -96,6 +97,7 @@ class Settings(
     StorageSettings,
     S3Settings,
     UploadSettings,
+    IdempotencySettings,
     JobSettings,
     PresetSettings,
     BaseSettings,

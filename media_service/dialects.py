@@ -16,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.functions import FunctionElement
 
 from media_service.exceptions import ErrorKind, MediaServiceError
@@ -151,3 +152,8 @@ def _now_ms_postgresql(element: now_ms, compiler: SQLCompiler, **_: Any) -> str:
 def _now_ms_sqlite(element: now_ms, compiler: SQLCompiler, **_: Any) -> str:  # noqa: ARG001 - the compiler's signature
     # unixepoch('subsec') needs SQLite 3.42; 2440587.5 is the Julian day of 1970-01-01.
     return "CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER)"
+
+
+def later_ms(duration: timedelta) -> ColumnElement[int]:
+    """A moment from now, as `now_ms` counts."""
+    return now_ms() + int(duration.total_seconds() * 1000)

@@ -24,12 +24,14 @@ from media_service.downloads.service import DownloadService
 from media_service.files.presentation import FilePresenter
 from media_service.files.router import router as files_router
 from media_service.files.service import FileService
+from media_service.idempotency.service import IdempotencyKeys
 from media_service.jobs.router import router as jobs_router
 from media_service.jobs.service import JobService
 from media_service.migrations import require_newest
 from media_service.observability import configure_logging
 from media_service.storage.aio import AsyncStorage
 from media_service.storage.port import PresignsDownloads
+from media_service.uploads.finalizer import Finalizer
 from media_service.uploads.policy import UploadPolicy
 from media_service.uploads.router import router as uploads_router
 from media_service.uploads.service import UploadService
@@ -98,6 +100,10 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
     sessions.start()
     stack.push_async_callback(sessions.close)
 
+    keys = IdempotencyKeys(database, lease=settings.upload_lease, retention=settings.idempotency_retention)
+    keys.start()
+    stack.push_async_callback(keys.close)
+
     auth = AuthService(database)
     wanted_key = settings.admin_api_key.get_secret_value() if settings.admin_api_key else None
     announce_key(await auth.ensure_admin(wanted_key))
@@ -111,8 +117,10 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
         storage=storage,
         policy=UploadPolicy(settings.max_file_size, settings.allowed_types),
         sessions=sessions,
-        bell=bell,
-        job_max_attempts=settings.job_max_attempts,
+        keys=keys,
+        finalizer=Finalizer(
+            database=database, sessions=sessions, bell=bell, job_max_attempts=settings.job_max_attempts
+        ),
     )
     app.state.files = FileService(
         database=database, bell=bell, presets=settings.presets, job_max_attempts=settings.job_max_attempts

@@ -6,6 +6,7 @@ Foreign keys name tables of other domains, so whoever talks to the database need
 from media_service.auth.models import ApiKey, SigningKey, User
 from media_service.events.models import Event
 from media_service.files.models import File, FileTerm, Rendition
+from media_service.idempotency.models import IdempotencyKey
 from media_service.jobs.models import Job, Lease
 from media_service.models import Base
 from media_service.uploads.models import UploadSession
@@ -16,6 +17,7 @@ __all__ = [
     "Event",
     "File",
     "FileTerm",
+    "IdempotencyKey",
     "Job",
     "Lease",
     "Rendition",

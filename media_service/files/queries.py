@@ -135,6 +135,11 @@ def files_by_ids(file_ids: Collection[UUID]) -> Select[File]:
     return select(File).where(File.id.in_(file_ids))
 
 
+def described_files(file_ids: Collection[UUID]) -> Select[File]:
+    """Files with their renditions."""
+    return files_by_ids(file_ids).options(selectinload(File.renditions))
+
+
 def renditions_of_files(file_ids: Collection[UUID]) -> Select[Rendition]:
     return select(Rendition).where(Rendition.file_id.in_(file_ids))
 

@@ -8,13 +8,9 @@ from uuid import UUID
 from sqlalchemy import Select, Uuid, and_, func, insert, literal, or_, select, update
 from sqlalchemy.sql.dml import Insert, ReturningUpdate, Update
 
-from media_service.dialects import now_ms
+from media_service.dialects import later_ms, now_ms
 from media_service.jobs.lifecycle import JobStatus
 from media_service.jobs.models import Job, Lease
-
-
-def milliseconds(duration: timedelta) -> int:
-    return int(duration.total_seconds() * 1000)
 
 
 def claim(job_id: UUID, *, token: UUID, lease: timedelta, at: datetime) -> ReturningUpdate[Job]:
@@ -34,7 +30,7 @@ def claim(job_id: UUID, *, token: UUID, lease: timedelta, at: datetime) -> Retur
             status=JobStatus.RUNNING,
             attempts=Job.attempts + 1,
             lease_token=token,
-            lease_until_ms=now_ms() + milliseconds(lease),
+            lease_until_ms=later_ms(lease),
             started_at=func.coalesce(Job.started_at, at),
             error_code=None,
             error_detail=None,
@@ -53,7 +49,7 @@ def renew(tokens: Sequence[UUID], *, lease: timedelta) -> ReturningUpdate[UUID |
     return (
         update(Job)
         .where(Job.lease_token.in_(tokens), Job.status == JobStatus.RUNNING)
-        .values(lease_until_ms=now_ms() + milliseconds(lease))
+        .values(lease_until_ms=later_ms(lease))
         .returning(Job.lease_token)
         .execution_options(synchronize_session=False)
     )
@@ -92,7 +88,7 @@ def put_back(job_id: UUID, *, token: UUID, delay: timedelta, error: tuple[str, s
             lease_token=None,
             lease_until_ms=None,
             sent_at_ms=None,
-            run_after_ms=now_ms() + milliseconds(delay),
+            run_after_ms=later_ms(delay),
             error_code=code,
             error_detail=detail,
         )
@@ -145,7 +141,7 @@ def due_for_sending(lane: str, *, resend_after: timedelta, limit: int) -> Select
             Job.lane == lane,
             Job.status == JobStatus.QUEUED,
             Job.run_after_ms <= now_ms(),
-            or_(Job.sent_at_ms.is_(None), Job.sent_at_ms < now_ms() - milliseconds(resend_after)),
+            or_(Job.sent_at_ms.is_(None), Job.sent_at_ms < later_ms(-resend_after)),
         )
         .order_by(Job.run_after_ms, Job.id)
         .limit(limit)
@@ -186,7 +182,7 @@ def take_lease(name: str, *, holder: UUID, lease: timedelta) -> ReturningUpdate[
     return (
         update(Lease)
         .where(Lease.name == name, or_(Lease.holder == holder, Lease.until_ms < now_ms()))
-        .values(holder=holder, until_ms=now_ms() + milliseconds(lease))
+        .values(holder=holder, until_ms=later_ms(lease))
         .returning(Lease.name)
         .execution_options(synchronize_session=False)
     )

@@ -7,17 +7,13 @@ from uuid import UUID
 from sqlalchemy import Select, Update, delete, insert, select, update
 from sqlalchemy.sql.dml import Insert, ReturningDelete
 
-from media_service.dialects import now_ms
+from media_service.dialects import later_ms, now_ms
 from media_service.uploads.models import UploadSession
-
-
-def _until(lease: timedelta) -> now_ms:
-    return now_ms() + int(lease.total_seconds() * 1000)  # type: ignore[return-value]  # an SQL expression
 
 
 def insert_session(session_id: UUID, *, owner_id: UUID, protocol: str, lease: timedelta) -> Insert:
     return insert(UploadSession).values(
-        id=session_id, owner_id=owner_id, protocol=protocol, lease_until_ms=_until(lease)
+        id=session_id, owner_id=owner_id, protocol=protocol, lease_until_ms=later_ms(lease)
     )
 
 
@@ -34,7 +30,7 @@ def renew_sessions(session_ids: Sequence[UUID], *, lease: timedelta) -> Update:
     return (
         update(UploadSession)
         .where(UploadSession.id.in_(session_ids))
-        .values(lease_until_ms=_until(lease))
+        .values(lease_until_ms=later_ms(lease))
         .execution_options(synchronize_session=False)
     )
 

@@ -2,14 +2,15 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response, status
+from fastapi import APIRouter, Header, Query, Request, Response, status
 
 from media_service.auth.dependencies import Writer
 from media_service.files.dependencies import Presenter
 from media_service.files.schemas import FileItems
 from media_service.uploads.dependencies import Uploads
 from media_service.uploads.headers import is_form
-from media_service.uploads.schemas import UPLOAD_BODY, RawUploadQuery
+from media_service.uploads.schemas import IDEMPOTENCY_KEY, UPLOAD_BODY, RawUploadQuery
+from media_service.uploads.service import Repeatable, UploadRequest
 from media_service.web.responses import problems
 
 router = APIRouter(prefix="/v1", tags=["Files"])
@@ -19,7 +20,7 @@ router = APIRouter(prefix="/v1", tags=["Files"])
     "/files",
     status_code=status.HTTP_201_CREATED,
     openapi_extra=UPLOAD_BODY,
-    responses=problems(400, 401, 403, 413, 415, 422, 503, 507),
+    responses=problems(400, 401, 403, 409, 410, 413, 415, 422, 503, 507),
 )
 async def upload_files(
     request: Request,
@@ -28,15 +29,23 @@ async def upload_files(
     uploads: Uploads,
     presenter: Presenter,
     query: Annotated[RawUploadQuery, Query()],
+    idempotency_key: Annotated[str | None, Header(description=IDEMPOTENCY_KEY)] = None,
 ) -> FileItems:
     """Upload one or several files, as a form or as a raw body.
 
     The files are durable when the answer arrives, and can be downloaded at once. Images are then
     `processing` until their renditions and metadata are made.
     """
+    repeatable = None
+    if idempotency_key is not None:
+        repeatable = Repeatable(idempotency_key, request.query_params.multi_items())
+    received = UploadRequest(request.headers, request.stream(), repeatable)
     if is_form(request.headers.get("content-type")):
-        files = await uploads.receive_form(caller, headers=request.headers, chunks=request.stream())
+        uploaded = await uploads.receive_form(caller, received)
     else:
-        files = await uploads.receive_raw(caller, query, headers=request.headers, chunks=request.stream())
-    response.headers["Location"] = presenter.file_url(files[0].id)
-    return FileItems(items=[presenter.file(file, []) for file in files])
+        uploaded = await uploads.receive_raw(caller, received, query)
+    response.headers["Location"] = presenter.file_url(uploaded.files[0].id)
+    if not uploaded.is_replay:
+        return FileItems(items=[presenter.file(file, []) for file in uploaded.files])
+    response.headers["Idempotent-Replayed"] = "true"
+    return FileItems(items=[presenter.file(file, file.renditions) for file in uploaded.files])

@@ -16,6 +16,11 @@ class RawUploadQuery(BaseModel):
     custom: Annotated[str | None, Field(description="For a raw body: a JSON object.")] = None
 
 
+IDEMPOTENCY_KEY = (
+    "Any text of your own that is new for each upload, such as a UUID. The same request under the same key, "
+    "within 24 hours, is answered with what the first one made."
+)
+
 UPLOAD_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,

@@ -1,38 +1,60 @@
 """Receives uploads: bytes first, then one short transaction that makes files of them. API room."""
 
-import asyncio
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import structlog
 from sqlalchemy.orm import Session
 
 from media_service.auth.scopes import Caller
-from media_service.broker.messages import Lane
 from media_service.database import Database
-from media_service.events.models import INSERT_EVENTS
 from media_service.exceptions import ErrorKind, MediaServiceError
-from media_service.faultpoints import reach
-from media_service.files.lifecycle import FileStatus
 from media_service.files.models import File
-from media_service.files.queries import INSERT_FILES, known_file_ids
+from media_service.files.queries import described_files
 from media_service.files.schemas import FileFields
-from media_service.files.search import INSERT_TERMS, term_rows
-from media_service.jobs.creation import lane_of
-from media_service.jobs.doorbell import Bell
-from media_service.jobs.models import Job
+from media_service.idempotency.service import IdempotencyKeys, Record, check_same
 from media_service.storage.aio import AsyncStorage
-from media_service.uploads import queries
 from media_service.uploads.batch import Batch
+from media_service.uploads.destinations import Announced, Nowhere, StorageDestination
 from media_service.uploads.fields import FieldCollector, query_fields
+from media_service.uploads.finalizer import Complete, Finalizer
+from media_service.uploads.fingerprint import upload_fingerprint
 from media_service.uploads.form import Field, FileBegin, FileData, FileEnd, read_form
 from media_service.uploads.headers import announced_sha256, declared_length, disposition_filename
 from media_service.uploads.policy import UploadPolicy
-from media_service.uploads.receiver import Announced, FileReceiver
-from media_service.uploads.registration import new_events, new_file, processing_job
 from media_service.uploads.schemas import RawUploadQuery
 from media_service.uploads.sessions import UploadSessions
 
 log = structlog.get_logger(__name__)
+
+
+ReadInto = Callable[[Batch], Awaitable[FileFields]]
+"""Reads a request's files into a batch, and returns what it says of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeatable:
+    """A request that may be sent again under its key."""
+
+    key: str
+    query: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class UploadRequest:
+    """What a router hands over: headers by their names in lower case, and the body as it comes."""
+
+    headers: Mapping[str, str]
+    chunks: AsyncIterable[bytes]
+    repeatable: Repeatable | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """The files of a request; `is_replay` if an earlier one made them."""
+
+    files: list[File]
+    is_replay: bool = False
 
 
 class UploadService:
@@ -45,50 +67,29 @@ class UploadService:
         storage: AsyncStorage,
         policy: UploadPolicy,
         sessions: UploadSessions,
-        bell: Bell,
-        job_max_attempts: int,
+        keys: IdempotencyKeys,
+        finalizer: Finalizer,
     ) -> None:
         self._database = database
         self._storage = storage
         self._policy = policy
         self._sessions = sessions
-        self._bell = bell
-        self._job_max_attempts = job_max_attempts
+        self._keys = keys
+        self._finalizer = finalizer
 
-    async def receive_form(
-        self, caller: Caller, *, headers: Mapping[str, str], chunks: AsyncIterable[bytes]
-    ) -> list[File]:
+    async def receive_form(self, caller: Caller, request: UploadRequest) -> Uploaded:
         """Store the files of a multipart/form-data body. Raises MediaServiceError for any refusal."""
-        fields = FieldCollector()
+        headers = request.headers
         self._policy.check_form_size(declared_length(headers.get("content-length")) or 0)
-        async with self._new_batch() as batch:
-            async for event in read_form(headers["content-type"], chunks):
-                match event:
-                    case FileBegin(filename=filename):
-                        batch.begin(Announced(caller.owner_id, "form", filename, sha256=fields.take_sha256()))
-                    case FileData(data=data):
-                        await batch.write(data)
-                    case FileEnd():
-                        await batch.end()
-                    case Field():
-                        fields.add(event)
-            if not batch.received:
-                raise MediaServiceError(
-                    ErrorKind.INVALID, "no-file", "The form has no file. With curl: -F file=@photo.jpg"
-                )
-            file_fields = fields.file_fields()
-        return await self._register(caller, batch, file_fields)
 
-    async def receive_raw(
-        self,
-        caller: Caller,
-        query: RawUploadQuery,
-        *,
-        headers: Mapping[str, str],
-        chunks: AsyncIterable[bytes],
-    ) -> list[File]:
+        async def read(batch: Batch) -> FileFields:
+            return await _read_form_into(batch, caller, headers["content-type"], request.chunks)
+
+        return await self._receive_once(caller, "form", read, request.repeatable)
+
+    async def receive_raw(self, caller: Caller, request: UploadRequest, query: RawUploadQuery) -> Uploaded:
         """Store a body that is one file. Raises MediaServiceError for any refusal."""
-        fields = query_fields(query)
+        headers, fields = request.headers, query_fields(query)
         announced = Announced(
             caller.owner_id,
             "raw",
@@ -96,97 +97,75 @@ class UploadService:
             sha256=announced_sha256(headers.get("repr-digest"), headers.get("content-digest")),
             length_bytes=declared_length(headers.get("content-length")),
         )
-        async with self._new_batch() as batch:
+
+        async def read(batch: Batch) -> FileFields:
             batch.begin(announced)
-            async for chunk in chunks:
+            async for chunk in request.chunks:
                 await batch.write(chunk)
             await batch.end()
-        return await self._register(caller, batch, fields)
+            return fields
 
-    def _new_batch(self) -> Batch:
-        def make_receiver(announced: Announced) -> FileReceiver:
-            return FileReceiver(
-                announced, storage=self._storage, policy=self._policy, sessions=self._sessions
-            )
+        return await self._receive_once(caller, "raw", read, request.repeatable)
 
-        return Batch(make_receiver, storage=self._storage, sessions=self._sessions)
+    async def _receive_once(
+        self, caller: Caller, protocol: str, read: ReadInto, repeatable: Repeatable | None
+    ) -> Uploaded:
+        """Store what `read` reads; or, if the request was done before under its key, what it made then."""
+        if repeatable is None:
+            return Uploaded(await self._receive(caller, read, complete=None))
 
-    async def _register(self, caller: Caller, batch: Batch, fields: FileFields) -> list[File]:
-        """Make files of stored bytes, and ring for their jobs."""
-        will_ring = self._bell.has_room(Lane.UPLOADS)
-        files = [
-            new_file(
-                received,
-                owner_id=caller.owner_id,
-                visibility=fields.visibility,
-                tags=fields.tags,
-                custom=fields.custom,
-            )
-            for received in batch.received
-        ]
-        jobs = [
-            processing_job(file, max_attempts=self._job_max_attempts, will_ring=will_ring)
-            for file in files
-            if file.status is FileStatus.PROCESSING
-        ]
-        reach("upload.stored")
-        # Shielded: a shutdown must not cut the look that follows a commit of unknown outcome.
-        await asyncio.shield(self._commit_or_discard(batch, files, jobs))
-        reach("upload.committed")
-        for job in jobs if will_ring else []:
-            self._bell.ring(job.id, lane_of(job))
-        for file in files:
-            log.info(
-                "upload.finalized",
-                file_id=str(file.id),
-                size_bytes=file.size_bytes,
-                content_type=file.content_type,
-            )
-        return files
+        def fingerprint(batch: Batch, fields: FileFields) -> str:
+            return upload_fingerprint(protocol, repeatable.query, fields, batch.received)
 
-    async def _commit_or_discard(self, batch: Batch, files: list[File], jobs: list[Job]) -> None:
-        try:
-            await self._commit(files, jobs)
-        except Exception as error:
-            # The connection may have died after the commit took effect: look before anything is deleted.
-            # If the database is away altogether, the sweeper will know later what no row owns.
-            if not await self._exist(files):
-                await batch.discard()
-                raise
-            log.info("upload.commit_confirmed", error=type(error).__name__)
-        finally:
-            self._sessions.forget([file.id for file in files])
+        async with self._keys.claim(caller.owner_id, repeatable.key) as claim:
+            if claim.record is None:
 
-    async def _commit(self, files: list[File], jobs: list[Job]) -> None:
-        ids = [file.id for file in files]
-        opened = self._sessions.opened(ids)
-        events = [event for file in files for event in new_events(file)]
-        terms = [row for file in files for row in term_rows(file)]
+                def complete(session: Session, batch: Batch, fields: FileFields) -> None:
+                    ids = [received.id for received in batch.received]
+                    claim.complete(session, fingerprint=fingerprint(batch, fields), made_ids=ids)
 
-        def insert_all(session: Session) -> None:
-            # Files and events by plain inserts, which cost a third of the unit of work; a job holds an
-            # expression (the database's clock), so it goes the long way.
-            session.execute(INSERT_FILES, [file.column_values() for file in files])
-            if terms:
-                session.execute(INSERT_TERMS, terms)
-            session.execute(INSERT_EVENTS, [event.column_values() for event in events])
-            session.add_all(jobs)
-            if opened:
-                kept = session.scalars(queries.delete_sessions(opened)).all()
-                if len(kept) < len(opened):
-                    raise _interrupted()
+                return Uploaded(await self._receive(caller, read, complete))
+            async with Batch(Nowhere(self._storage), self._policy) as batch:
+                fields = await read(batch)
+            check_same(claim.record, fingerprint(batch, fields))
+            return Uploaded(await self._made_before(claim.record), is_replay=True)
 
-        await self._database.run_transaction(insert_all)
-
-    async def _exist(self, files: list[File]) -> bool:
+    async def _made_before(self, record: Record) -> list[File]:
+        """The files of an earlier request, as they are now. Raises MediaServiceError (gone)."""
         async with self._database.read() as session:
-            known = await session.scalars(known_file_ids([file.id for file in files]))
-            return len(list(known)) == len(files)
+            found = {file.id: file for file in await session.scalars(described_files(record.made_ids))}
+        if len(found) < len(record.made_ids):
+            raise MediaServiceError(
+                ErrorKind.GONE,
+                "idempotent-file-deleted",
+                "This request was done before, and what it made was deleted since. To upload again, use a "
+                "new Idempotency-Key.",
+            )
+        return [found[file_id] for file_id in record.made_ids]
+
+    async def _receive(self, caller: Caller, read: ReadInto, complete: Complete | None) -> list[File]:
+        destination = StorageDestination(self._storage, self._sessions, self._policy)
+        async with Batch(destination, self._policy) as batch:
+            fields = await read(batch)
+        return await self._finalizer.finalize(caller, batch, fields, complete)
 
 
-def _interrupted() -> MediaServiceError:
-    return MediaServiceError(
-        ErrorKind.UNAVAILABLE,
-        "upload-interrupted",
-        "The service paused for so long that the upload was given up; send it again.",
-    )
+async def _read_form_into(
+    batch: Batch, caller: Caller, content_type: str, chunks: AsyncIterable[bytes]
+) -> FileFields:
+    fields = FieldCollector()
+    async for event in read_form(content_type, chunks):
+        match event:
+            case FileBegin(filename=filename):
+                batch.begin(Announced(caller.owner_id, "form", filename, sha256=fields.take_sha256()))
+            case FileData(data=data):
+                await batch.write(data)
+            case FileEnd():
+                await batch.end()
+            case Field():
+                fields.add(event)
+    if not batch.received:
+        raise MediaServiceError(
+            ErrorKind.INVALID, "no-file", "The form has no file. With curl: -F file=@photo.jpg"
+        )
+    return fields.file_fields()

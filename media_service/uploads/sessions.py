@@ -1,19 +1,13 @@
 """Claims on the bytes of uploads that outgrew their first part, alive while their process is. API room."""
 
-import asyncio
 from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-import structlog
-
 from media_service.database import Database
-from media_service.exceptions import MediaServiceError
+from media_service.heartbeat import Heartbeat
 from media_service.uploads import queries
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +24,13 @@ class UploadSessions:
         self._lease = lease
         self._live: set[UUID] = set()
         self._waiting: dict[UUID, _Claim] = {}
-        self._heartbeat: asyncio.Task[None] | None = None
+        self._heartbeat = Heartbeat(self._renew, lease=lease, failure="upload.lease_not_renewed")
 
     def start(self) -> None:
-        self._heartbeat = asyncio.create_task(self._renew_for_ever())
+        self._heartbeat.start()
 
     async def close(self) -> None:
-        if self._heartbeat is not None:
-            self._heartbeat.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._heartbeat
+        await self._heartbeat.close()
 
     async def open(self, session_id: UUID, *, owner_id: UUID, protocol: str) -> None:
         """Insert a session's row and keep it alive."""
@@ -81,17 +72,9 @@ class UploadSessions:
             async with self._database.transaction() as session:
                 await session.execute(queries.delete_sessions(opened))
 
-    async def _renew_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(self._lease.total_seconds() / 3)
-            try:
-                await self._claim_waiting()
-                await self._renew_live()
-            except MediaServiceError as error:
-                log.warning("upload.lease_not_renewed", code=error.code, sessions=len(self._live))
-            except Exception:
-                # Whatever it is: without a heartbeat every long upload of this process would be given up.
-                log.exception("upload.lease_not_renewed", sessions=len(self._live))
+    async def _renew(self) -> None:
+        await self._claim_waiting()
+        await self._renew_live()
 
     async def _claim_waiting(self) -> None:
         waiting = dict(self._waiting)

@@ -30,6 +30,22 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "file-too-large": ("File too large", "The file is larger than `limit_bytes`. Nothing of it was stored."),
     "invalid-credentials": ("Invalid credentials", "The API key is unknown, expired or revoked."),
     "invalid-request": ("Invalid request", "Some values are missing or wrong; `errors` names each of them."),
+    "bad-idempotency-key": (
+        "Bad Idempotency-Key",
+        "The header has 1 to 255 visible ASCII characters without spaces; a UUID is a good key.",
+    ),
+    "idempotency-in-flight": (
+        "Still running",
+        "A request with the same `Idempotency-Key` has not ended. Wait for its answer, or try again.",
+    ),
+    "idempotency-key-reused": (
+        "Key used before",
+        "The `Idempotency-Key` was used for a request with another query, other fields or other files.",
+    ),
+    "idempotent-file-deleted": (
+        "Uploaded and deleted",
+        "The request was done before under this `Idempotency-Key`, and what it made was deleted since.",
+    ),
     "internal-error": (
         "Internal error",
         "Something broke that should not. The log has the details under the `request_id`.",

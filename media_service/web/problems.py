@@ -98,6 +98,8 @@ def problem_of(request: Request, error: MediaServiceError) -> Response:
 
 
 def _headers(error: MediaServiceError) -> dict[str, str]:
+    if "retry_after_seconds" in error.members:
+        return {"Retry-After": str(error.members["retry_after_seconds"])}
     match error.kind:
         case ErrorKind.UNAUTHENTICATED:
             return {"WWW-Authenticate": 'Bearer realm="media-service"'}

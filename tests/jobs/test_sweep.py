@@ -15,7 +15,7 @@ from workers.jobs.sweep import Sweeper, Swept
 PART_BYTES = 5 * 1024 * 1024
 NOW, HOUR = timedelta(seconds=-5), timedelta(hours=1)
 """Graces: everything counts as old (clocks of storages may lag a little), or nothing does."""
-NOTHING = Swept(sessions=0, uploads=0, objects=0)
+NOTHING = Swept(sessions=0, uploads=0, keys=0, objects=0)
 
 
 def begin_upload(backend: Backend, key: str) -> str:

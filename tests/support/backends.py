@@ -19,7 +19,7 @@ from media_service.config import Settings
 from media_service.models import new_id
 from media_service.storage.keys import ORIGINALS, RENDITIONS
 from media_service.storage.port import Storage
-from media_service.tables import Base, Event, File, Job, Lease, Rendition, UploadSession
+from media_service.tables import Base, Event, File, IdempotencyKey, Job, Lease, Rendition, UploadSession
 
 ADMIN_KEY = "the-admin-key-of-the-tests"
 ADMIN = {"Authorization": f"Bearer {ADMIN_KEY}"}
@@ -101,7 +101,7 @@ class Backend:
 
     def leftovers(self) -> dict[str, list[Any]]:
         """All that a refused upload must not leave; empty if there is nothing."""
-        tables: tuple[type[Base], ...] = (File, Rendition, Job, Event, UploadSession)
+        tables: tuple[type[Base], ...] = (File, Rendition, Job, Event, UploadSession, IdempotencyKey)
         found: dict[str, list[Any]] = {table.__tablename__: list(self.rows(table)) for table in tables}
         found["objects"] = sorted(self.keys())
         found["open uploads"] = [upload.upload_id for upload in self.storage.list_uploads()]
@@ -110,7 +110,7 @@ class Backend:
     def clear(self) -> None:
         """Remove what a test made; the admin and the signing key stay."""
         with self.database.transaction() as session:
-            for table in (Event, UploadSession, Job, Rendition, File, Lease):
+            for table in (Event, UploadSession, IdempotencyKey, Job, Rendition, File, Lease):
                 session.execute(delete(table))
             session.execute(delete(ApiKey).where(ApiKey.origin == KeyOrigin.API))
             with_key = select(ApiKey.owner_id)

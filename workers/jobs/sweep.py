@@ -5,7 +5,7 @@ now must never look like nobody's.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from itertools import islice
 from typing import Generic, TypeVar
@@ -15,6 +15,7 @@ import structlog
 
 from media_service.blocking_database import Database
 from media_service.files.queries import known_file_ids, renditions_of_files
+from media_service.idempotency.queries import delete_past_keys
 from media_service.jobs.queries import files_at_work
 from media_service.models import utc_now
 from media_service.storage.keys import ORIGINALS, RENDITIONS, original_key, owner_of
@@ -29,6 +30,7 @@ Owners = Mapping[str, UUID]
 """Object keys and the files that they belong to."""
 
 MAX_SESSIONS = 200
+MAX_KEYS = 5_000
 MAX_OBJECTS = 20_000
 """Looked at per round and kind: a round must end in bounded time in a bucket of any size."""
 BATCH = 200
@@ -40,6 +42,7 @@ class Swept:
 
     sessions: int
     uploads: int
+    keys: int
     objects: int
 
 
@@ -59,11 +62,12 @@ class Sweeper:
         swept = Swept(
             sessions=self._sweep_sessions(),
             uploads=self._sweep_uploads(),
+            keys=self._sweep_keys(),
             objects=self._sweep_objects(self._originals, self._without_file)
             + self._sweep_objects(self._renditions, self._without_row),
         )
-        if swept != Swept(0, 0, 0):
-            log.info("sweeper.swept", sessions=swept.sessions, uploads=swept.uploads, objects=swept.objects)
+        if any(asdict(swept).values()):
+            log.info("sweeper.swept", **asdict(swept))
         return swept
 
     def _sweep_sessions(self) -> int:
@@ -80,6 +84,11 @@ class Sweeper:
             if upload.id not in files:
                 self._storage.delete([key])  # its process may have died between the last byte and the commit
         return len(abandoned)
+
+    def _sweep_keys(self) -> int:
+        """Idempotency keys that nobody can ask for any more."""
+        with self._database.transaction() as session:
+            return len(list(session.scalars(delete_past_keys(limit=MAX_KEYS))))
 
     def _sweep_uploads(self) -> int:
         """Uploads that the storage knows and no session does."""

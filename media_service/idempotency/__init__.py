@@ -1,0 +1,1 @@
+"""Requests that may be sent again: the first one acts, the others are told what it did."""

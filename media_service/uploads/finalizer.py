@@ -1,0 +1,133 @@
+"""Makes files of durable bytes: the end of every upload, by whatever protocol it came. API room."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from sqlalchemy.orm import Session
+
+from media_service.auth.scopes import Caller
+from media_service.broker.messages import Lane
+from media_service.database import Database
+from media_service.events.models import INSERT_EVENTS
+from media_service.exceptions import ErrorKind, MediaServiceError
+from media_service.faultpoints import reach
+from media_service.files.lifecycle import FileStatus
+from media_service.files.models import File
+from media_service.files.queries import INSERT_FILES, known_file_ids
+from media_service.files.schemas import FileFields
+from media_service.files.search import INSERT_TERMS, term_rows
+from media_service.jobs.creation import lane_of
+from media_service.jobs.doorbell import Bell
+from media_service.jobs.models import Job
+from media_service.uploads import queries
+from media_service.uploads.batch import Batch
+from media_service.uploads.registration import new_events, new_file, processing_job
+from media_service.uploads.sessions import UploadSessions
+
+log = structlog.get_logger(__name__)
+
+Complete = Callable[[Session, Batch, FileFields], None]
+"""Does what else belongs into the transaction that makes the files."""
+
+
+class Finalizer:
+    """One transaction: files, their words, their jobs and events, and the end of their sessions."""
+
+    def __init__(
+        self, *, database: Database, sessions: UploadSessions, bell: Bell, job_max_attempts: int
+    ) -> None:
+        self._database = database
+        self._sessions = sessions
+        self._bell = bell
+        self._job_max_attempts = job_max_attempts
+
+    async def finalize(
+        self, caller: Caller, batch: Batch, fields: FileFields, complete: Complete | None
+    ) -> list[File]:
+        """Make files of stored bytes, and ring for their jobs; if that fails, the bytes are removed."""
+        will_ring = self._bell.has_room(Lane.UPLOADS)
+        files = [
+            new_file(
+                received,
+                owner_id=caller.owner_id,
+                visibility=fields.visibility,
+                tags=fields.tags,
+                custom=fields.custom,
+            )
+            for received in batch.received
+        ]
+        jobs = [
+            processing_job(file, max_attempts=self._job_max_attempts, will_ring=will_ring)
+            for file in files
+            if file.status is FileStatus.PROCESSING
+        ]
+        reach("upload.stored")
+
+        # Shielded: a shutdown must not cut the look that follows a commit of unknown outcome.
+        def also(session: Session) -> None:
+            if complete is not None:
+                complete(session, batch, fields)
+
+        await asyncio.shield(self._commit_or_discard(batch, files, jobs, also))
+        reach("upload.committed")
+        for job in jobs if will_ring else []:
+            self._bell.ring(job.id, lane_of(job))
+        for file in files:
+            log.info(
+                "upload.finalized",
+                file_id=str(file.id),
+                size_bytes=file.size_bytes,
+                content_type=file.content_type,
+            )
+        return files
+
+    async def _commit_or_discard(
+        self, batch: Batch, files: list[File], jobs: list[Job], also: Callable[[Session], None]
+    ) -> None:
+        try:
+            await self._commit(files, jobs, also)
+        except Exception as error:
+            # The connection may have died after the commit took effect: look before anything is deleted.
+            # If the database is away altogether, the sweeper will know later what no row owns.
+            if not await self._exist(files):
+                await batch.discard()
+                raise
+            log.info("upload.commit_confirmed", error=type(error).__name__)
+        finally:
+            self._sessions.forget([file.id for file in files])
+
+    async def _commit(self, files: list[File], jobs: list[Job], also: Callable[[Session], None]) -> None:
+        ids = [file.id for file in files]
+        opened = self._sessions.opened(ids)
+        events = [event for file in files for event in new_events(file)]
+        terms = [row for file in files for row in term_rows(file)]
+
+        def insert_all(session: Session) -> None:
+            # Files and events by plain inserts, which cost a third of the unit of work; a job holds an
+            # expression (the database's clock), so it goes the long way.
+            session.execute(INSERT_FILES, [file.column_values() for file in files])
+            if terms:
+                session.execute(INSERT_TERMS, terms)
+            session.execute(INSERT_EVENTS, [event.column_values() for event in events])
+            session.add_all(jobs)
+            if opened:
+                kept = session.scalars(queries.delete_sessions(opened)).all()
+                if len(kept) < len(opened):
+                    raise _interrupted()
+            also(session)
+
+        await self._database.run_transaction(insert_all)
+
+    async def _exist(self, files: list[File]) -> bool:
+        async with self._database.read() as session:
+            known = await session.scalars(known_file_ids([file.id for file in files]))
+            return len(list(known)) == len(files)
+
+
+def _interrupted() -> MediaServiceError:
+    return MediaServiceError(
+        ErrorKind.UNAVAILABLE,
+        "upload-interrupted",
+        "The service paused for so long that the upload was given up; send it again.",
+    )
