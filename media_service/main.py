@@ -30,7 +30,9 @@ from media_service.jobs.service import JobService
 from media_service.migrations import require_newest
 from media_service.observability import configure_logging
 from media_service.storage.aio import AsyncStorage
+from media_service.storage.local_files import DIRECTORY_MODE
 from media_service.storage.port import PresignsDownloads
+from media_service.storage.upload_memory import UploadMemory
 from media_service.uploads.finalizer import Finalizer
 from media_service.uploads.policy import UploadPolicy
 from media_service.uploads.router import router as uploads_router
@@ -92,6 +94,9 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
     )
     storage = AsyncStorage(blobs, concurrency=settings.storage_threads)
 
+    memory = UploadMemory(limit_bytes=settings.upload_memory, spill_dir=settings.data_dir / "spill")
+    memory.spill_dir.mkdir(DIRECTORY_MODE, parents=True, exist_ok=True)
+
     bell = Doorbell(JobSender(settings.effective_broker_url), window=settings.lane_window)
     bell.start()
     stack.callback(bell.close)
@@ -110,6 +115,7 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
 
     app.state.auth = auth
     app.state.storage = storage
+    app.state.upload_memory = memory
     app.state.presenter = FilePresenter(settings.base_url)
     app.state.jobs = JobService(database)
     app.state.uploads = UploadService(
@@ -121,6 +127,7 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
         finalizer=Finalizer(
             database=database, sessions=sessions, bell=bell, job_max_attempts=settings.job_max_attempts
         ),
+        memory=memory,
     )
     app.state.files = FileService(
         database=database, bell=bell, presets=settings.presets, job_max_attempts=settings.job_max_attempts

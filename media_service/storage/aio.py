@@ -31,8 +31,9 @@ class AsyncStorage:
     def part_limits(self) -> PartLimits:
         return self._storage.part_limits
 
-    async def put(self, key: str, data: Bytes, *, content_type: str) -> None:
-        await self.run(lambda: self._storage.put(key, data, content_type=content_type))
+    async def put(self, key: str, read: Callable[[], Bytes], *, content_type: str) -> None:
+        """Store what `read` returns; it is called in the thread, since it may read a file."""
+        await self.run(lambda: self._storage.put(key, read(), content_type=content_type))
 
     async def open(self, key: str, *, start: int = 0, size_bytes: int | None = None) -> "AsyncBlobReader":
         """Open an object, or a range of it. Raises ObjectNotFoundError."""
@@ -49,8 +50,9 @@ class AsyncStorage:
             )
         )
 
-    async def put_part(self, key: str, upload_id: str, number: int, data: Bytes) -> PartReceipt:
-        return await self.run(lambda: self._storage.put_part(key, upload_id, number, data))
+    async def put_part(self, key: str, upload_id: str, number: int, read: Callable[[], Bytes]) -> PartReceipt:
+        """As `put`, for a part."""
+        return await self.run(lambda: self._storage.put_part(key, upload_id, number, read()))
 
     async def complete_upload(self, key: str, upload_id: str, parts: Sequence[PartReceipt]) -> None:
         await self.run(lambda: self._storage.complete_upload(key, upload_id, parts))

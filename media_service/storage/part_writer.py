@@ -1,7 +1,8 @@
 """Turns a stream of bytes of any chunking into one stored object. API room.
 
 Memory is bounded by (parts in flight + 1) parts, whatever the size of the stream: `write` waits for the
-storage, so a slow storage slows the socket and never fills memory.
+storage, so a slow storage slows the socket and never fills memory. What all uploads of the process may hold
+together is bounded by `upload_memory.py`.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from typing import Protocol
 
 from media_service.storage.aio import AsyncStorage
 from media_service.storage.port import PartReceipt
+from media_service.storage.upload_memory import GrowingPart, UploadMemory
 
 HASH_INLINE_BYTES = 64 * 1024
 """SHA-256 of this takes about 50 µs: less than a hop to a thread and back."""
@@ -44,15 +46,23 @@ class PartWriter:
     """
 
     def __init__(
-        self, storage: AsyncStorage, key: str, *, content_type: str, part_size_bytes: int, hook: OutgrowHook
+        self,
+        storage: AsyncStorage,
+        key: str,
+        *,
+        content_type: str,
+        part_size_bytes: int,
+        memory: UploadMemory,
+        hook: OutgrowHook,
     ) -> None:
         self._storage = storage
+        self._memory = memory
         self._key = key
         self._content_type = content_type
         self._part_size_bytes = part_size_bytes
         self._hook = hook
-        self._buffer = bytearray()
         self._digest = hashlib.sha256()
+        self._part = GrowingPart(memory, self._digest)
         self._size_bytes = 0
         self._upload_id: str | None = None
         self._receipts: list[PartReceipt] = []
@@ -64,18 +74,19 @@ class PartWriter:
         """Take bytes; waits while the storage is behind. Raises what the storage raised for any part."""
         rest = memoryview(data)
         while rest:
-            taken = rest[: self._part_size_bytes - len(self._buffer)]
-            self._buffer += taken
+            taken = rest[: self._part_size_bytes - self._part.size_bytes]
+            if not self._part.take(taken):
+                await self._spill(taken)
             rest = rest[len(taken) :]
-            # A full buffer is sent only when more follows, so a blob of exactly one part is one put.
-            if rest and len(self._buffer) == self._part_size_bytes:
+            # A full part is sent only when more follows, so a blob of exactly one part is one put.
+            if rest and self._part.size_bytes == self._part_size_bytes:
                 await self._send_part()
 
     async def finish(self) -> WrittenBlob:
         """Make the object durable. Raises what the storage raises; then only `abort` may follow."""
         if self._upload_id is None:
-            await self._hash(self._buffer)
-            self._start(self._storage.put(self._key, self._buffer, content_type=self._content_type))
+            await self._hash(self._part)
+            self._start(self._put(self._part))
         else:
             await self._send_part()
             await self._wait_for_sends()
@@ -86,24 +97,31 @@ class PartWriter:
 
     async def abort(self) -> None:
         """Leave nothing behind, whatever was written so far."""
+        self._part.release()
         # What is on its way is awaited, not cancelled: its thread goes on in either case.
         await asyncio.gather(*self._sends)
+        self._failure = None  # its traceback leads back here: the bytes would live until a cycle is found
         if self._upload_id is not None:
             await self._storage.abort_upload(self._key, self._upload_id)
         if self._sends:
             # The answer to a completion or a put may have been lost after it took effect.
             await self._storage.delete([self._key])
 
+    async def _spill(self, data: memoryview) -> None:
+        part = self._part
+        await self._storage.run(lambda: part.spill(data))
+        part.spilled(len(data))
+
     async def _send_part(self) -> None:
         if self._upload_id is None:
             self._upload_id = await self._create_upload()
-        data, self._buffer = self._buffer, bytearray()
         await self._slots.acquire()
         self._raise_failure()
+        part, self._part = self._part, GrowingPart(self._memory, self._digest)
         number = len(self._sends) + 1
-        self._start(self._put_part(self._upload_id, number, data))
+        self._start(self._put_part(self._upload_id, number, part))
         # The digest is computed while the part is on its way; parts are hashed in order since this waits.
-        await self._hash(data)
+        await self._hash(part)
 
     async def _create_upload(self) -> str:
         await self._hook.before_create()
@@ -114,10 +132,17 @@ class PartWriter:
         await self._hook.created(upload_id)
         return upload_id
 
-    async def _put_part(self, upload_id: str, number: int, data: bytearray) -> None:
+    async def _put(self, part: GrowingPart) -> None:
         try:
-            self._receipts.append(await self._storage.put_part(self._key, upload_id, number, data))
+            await self._storage.put(self._key, part.reader(), content_type=self._content_type)
         finally:
+            part.release()
+
+    async def _put_part(self, upload_id: str, number: int, part: GrowingPart) -> None:
+        try:
+            self._receipts.append(await self._storage.put_part(self._key, upload_id, number, part.reader()))
+        finally:
+            part.release()
             self._slots.release()
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
@@ -138,9 +163,10 @@ class PartWriter:
         if self._failure is not None:
             raise self._failure
 
-    async def _hash(self, data: bytearray) -> None:
-        self._size_bytes += len(data)
-        if len(data) <= HASH_INLINE_BYTES:
-            self._digest.update(data)
+    async def _hash(self, part: GrowingPart) -> None:
+        self._size_bytes += part.size_bytes
+        unhashed = part.unhashed
+        if len(unhashed) <= HASH_INLINE_BYTES:
+            self._digest.update(unhashed)
         else:
-            await self._storage.run(lambda: self._digest.update(data))
+            await self._storage.run(lambda: self._digest.update(unhashed))

@@ -8,6 +8,7 @@ from pydantic_settings import NoDecode
 
 from media_service.durations import Duration
 
+MEBIBYTE = 1024**2
 GIBIBYTE = 1024**3
 MAX_OBJECT_BYTES = 5 * 1024 * GIBIBYTE
 """What S3-compatible stores agree on as the largest object (5 TiB)."""
@@ -20,6 +21,10 @@ class UploadSettings(BaseModel):
     """Bytes of one file. Larger parts follow from larger limits, and so more memory per upload."""
     allowed_types: Annotated[tuple[str, ...], NoDecode, Field(min_length=1)] = ("*/*",)
     """Sniffed types that are taken, comma-separated: `image/jpeg`, `image/*` or `*/*`."""
+    upload_memory: Annotated[int, Field(ge=0)] = 256 * MEBIBYTE
+    """Bytes of unfinished parts that one API process holds in memory. Beyond it parts grow in temporary files
+    in the data directory, which costs a write and a read of the disk; 0 sends all of them there. On S3 one
+    fast upload holds up to three parts of MEDIA_S3_PART_SIZE_BYTES."""
     upload_lease: Duration = timedelta(seconds=60)
     """How long the claim of an upload outlives its process; shorter than three heartbeats would let a
     busy process lose a live upload."""

@@ -10,6 +10,7 @@ from media_service.storage.aio import AsyncStorage
 from media_service.storage.keys import original_key
 from media_service.storage.limits import part_size_for
 from media_service.storage.part_writer import HASH_INLINE_BYTES, PartWriter, WrittenBlob
+from media_service.storage.upload_memory import UploadMemory
 from media_service.uploads.policy import UploadPolicy
 from media_service.uploads.sessions import SessionHook, UploadSessions
 
@@ -58,10 +59,13 @@ class Destination(Protocol):
 class StorageDestination:
     """Makes durable objects."""
 
-    def __init__(self, storage: AsyncStorage, sessions: UploadSessions, policy: UploadPolicy) -> None:
+    def __init__(
+        self, storage: AsyncStorage, sessions: UploadSessions, policy: UploadPolicy, memory: UploadMemory
+    ) -> None:
         self._storage = storage
         self._sessions = sessions
         self._policy = policy
+        self._memory = memory
 
     def open_writer(self, file_id: UUID, announced: Announced, *, content_type: str) -> Writer:
         length_bytes = announced.length_bytes or self._policy.max_file_size_bytes
@@ -70,6 +74,7 @@ class StorageDestination:
             original_key(file_id),
             content_type=content_type,
             part_size_bytes=part_size_for(self._storage.part_limits, length_bytes=length_bytes),
+            memory=self._memory,
             hook=SessionHook(
                 self._sessions, file_id, owner_id=announced.owner_id, protocol=announced.protocol
             ),

@@ -14,6 +14,7 @@ from media_service.files.queries import described_files
 from media_service.files.schemas import FileFields
 from media_service.idempotency.service import IdempotencyKeys, Record, check_same
 from media_service.storage.aio import AsyncStorage
+from media_service.storage.upload_memory import UploadMemory
 from media_service.uploads.batch import Batch
 from media_service.uploads.destinations import Announced, Nowhere, StorageDestination
 from media_service.uploads.fields import FieldCollector, query_fields
@@ -67,6 +68,7 @@ class UploadService:
         storage: AsyncStorage,
         policy: UploadPolicy,
         sessions: UploadSessions,
+        memory: UploadMemory,
         keys: IdempotencyKeys,
         finalizer: Finalizer,
     ) -> None:
@@ -74,6 +76,7 @@ class UploadService:
         self._storage = storage
         self._policy = policy
         self._sessions = sessions
+        self._memory = memory
         self._keys = keys
         self._finalizer = finalizer
 
@@ -144,7 +147,7 @@ class UploadService:
         return [found[file_id] for file_id in record.made_ids]
 
     async def _receive(self, caller: Caller, read: ReadInto, complete: Complete | None) -> list[File]:
-        destination = StorageDestination(self._storage, self._sessions, self._policy)
+        destination = StorageDestination(self._storage, self._sessions, self._policy, self._memory)
         async with Batch(destination, self._policy) as batch:
             fields = await read(batch)
         return await self._finalizer.finalize(caller, batch, fields, complete)
