@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvicorn
 
 from media_service import migrations
 from media_service.auth.service import AuthService
@@ -27,12 +26,10 @@ app = typer.Typer(
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
-API_GRACE_SECONDS = 25
-"""How long running requests may take to end after SIGTERM; then they are cut and cleaned up."""
+CLEAN_UP_SECONDS = 5
+"""For leaving nothing behind after requests were cut."""
 WORKER_GRACE_SECONDS = 35
 """The longest that a sandboxed decode may take, and some; a job that is cut is only tried again."""
-KEEP_ALIVE_SECONDS = 75
-"""Longer than the idle timeout of usual proxies (60 s), so that the proxy closes first."""
 
 
 @contextmanager
@@ -78,18 +75,17 @@ def serve() -> None:
     """Run the API only."""
     with _one_line_errors():
         settings = load_settings()
+        # Here and not above: no other command has use for the web framework.
+        from media_service.main import create_app
+        from media_service.web.server import DrainingServer, server_config
+
         migrations.require_newest(settings.effective_database_url)
-        uvicorn.run(
-            "media_service.main:create_app",
-            factory=True,
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=API_GRACE_SECONDS,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        )
+        api = create_app(settings)
+        config = server_config(api, settings, host=settings.host, port=settings.port)
+        server = DrainingServer(config, api, settings)
+        server.run()
+    if not server.started:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -176,11 +172,16 @@ def _children(settings: Settings) -> list[Child]:
             "api",
             [sys.executable, "-m", "media_service.cli", "serve"],
             env=env,
-            grace_seconds=API_GRACE_SECONDS + 5,
+            grace_seconds=(settings.shutdown_delay + settings.shutdown_grace).total_seconds()
+            + CLEAN_UP_SECONDS,
             ready=_answers(settings),
         )
     )
     return children
+
+
+def _api_seconds_to_end(settings: Settings) -> float:
+    return (settings.shutdown_delay + settings.shutdown_grace).total_seconds() + CLEAN_UP_SECONDS
 
 
 def _answers(settings: Settings) -> Callable[[], Awaitable[bool]]:

@@ -33,6 +33,7 @@ from media_service.jobs.config import JobSettings
 from media_service.storage.config import StorageSettings
 from media_service.transforms.config import PresetSettings
 from media_service.uploads.config import UploadSettings
+from media_service.web.config import HttpSettings
 
 AnySettings = TypeVar("AnySettings", bound="Settings")
 
@@ -93,6 +94,7 @@ class ServerSettings(BaseModel):
 
 class Settings(
     ServerSettings,
+    HttpSettings,
     AuthSettings,
     StorageSettings,
     S3Settings,

@@ -14,7 +14,10 @@ def _from_seconds(value: Any) -> Any:
         return value
 
 
-Duration = Annotated[
-    timedelta, BeforeValidator(_from_seconds), Field(gt=timedelta(0), le=timedelta(days=365))
-]
+_LONGEST = timedelta(days=365)
+
+Duration = Annotated[timedelta, BeforeValidator(_from_seconds), Field(gt=timedelta(0), le=_LONGEST)]
 """A setting that is a length of time: `30`, `0.5`, `PT30S` or `00:00:30`."""
+
+DurationOrNone = Annotated[timedelta, BeforeValidator(_from_seconds), Field(ge=timedelta(0), le=_LONGEST)]
+"""The same where 0 means not at all."""

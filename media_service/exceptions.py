@@ -16,6 +16,8 @@ class ErrorKind(StrEnum):
     NOT_FOUND = "not_found"
     CONFLICT = "conflict"
     GONE = "gone"
+    TIMED_OUT = "timed_out"
+    """The client did not go on in time."""
     PRECONDITION_FAILED = "precondition_failed"
     TOO_LARGE = "too_large"
     UNSUPPORTED_TYPE = "unsupported_type"

@@ -33,13 +33,16 @@ from media_service.storage.aio import AsyncStorage
 from media_service.storage.local_files import DIRECTORY_MODE
 from media_service.storage.port import PresignsDownloads
 from media_service.storage.upload_memory import UploadMemory
+from media_service.uploads.destinations import StorageDestination
 from media_service.uploads.finalizer import Finalizer
 from media_service.uploads.policy import UploadPolicy
 from media_service.uploads.router import router as uploads_router
 from media_service.uploads.service import UploadService
 from media_service.uploads.sessions import UploadSessions
 from media_service.web import health, problem_pages
+from media_service.web.body_guard import BodyGuard
 from media_service.web.head_as_get import HeadAsGet
+from media_service.web.head_limits import HeadLimits
 from media_service.web.lingering_close import LingeringClose
 from media_service.web.openapi import DESCRIPTION, TAGS, install_openapi, operation_id
 from media_service.web.problems import install_problem_handlers
@@ -78,6 +81,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     install_openapi(app)
     # The last one added is the outermost: it must see what all the others do.
     app.add_middleware(HeadAsGet)
+    app.add_middleware(
+        BodyGuard, idle_timeout=settings.body_idle_timeout, min_bytes_per_second=settings.body_min_rate
+    )
+    app.add_middleware(HeadLimits)
     app.add_middleware(LingeringClose)
     app.add_middleware(RequestContext)
     return app
@@ -118,16 +125,16 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
     app.state.upload_memory = memory
     app.state.presenter = FilePresenter(settings.base_url)
     app.state.jobs = JobService(database)
+    policy = UploadPolicy(settings.max_file_size, settings.allowed_types)
     app.state.uploads = UploadService(
         database=database,
         storage=storage,
-        policy=UploadPolicy(settings.max_file_size, settings.allowed_types),
-        sessions=sessions,
+        policy=policy,
+        destination=StorageDestination(storage, sessions=sessions, policy=policy, memory=memory),
         keys=keys,
         finalizer=Finalizer(
             database=database, sessions=sessions, bell=bell, job_max_attempts=settings.job_max_attempts
         ),
-        memory=memory,
     )
     app.state.files = FileService(
         database=database, bell=bell, presets=settings.presets, job_max_attempts=settings.job_max_attempts

@@ -60,7 +60,12 @@ class StorageDestination:
     """Makes durable objects."""
 
     def __init__(
-        self, storage: AsyncStorage, sessions: UploadSessions, policy: UploadPolicy, memory: UploadMemory
+        self,
+        storage: AsyncStorage,
+        *,
+        sessions: UploadSessions,
+        policy: UploadPolicy,
+        memory: UploadMemory,
     ) -> None:
         self._storage = storage
         self._sessions = sessions

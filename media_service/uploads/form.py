@@ -13,6 +13,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.uploads.limits import (
     MAX_FIELD_BYTES,
+    MAX_FIELDS_BYTES,
     MAX_PART_HEADER_BYTES,
     MAX_PART_HEADERS,
     MAX_PARTS,
@@ -93,6 +94,7 @@ class _FormReader:
             raise _malformed("The boundary is too long.") from error
         self._events: list[FormEvent] = []
         self._parts = 0
+        self._fields_bytes = 0
         self._ended = False
         self._begin_part()
 
@@ -157,14 +159,20 @@ class _FormReader:
             self._events.append(FileData(memoryview(data)[start:end]))
             return
         self._field_value += data[start:end]
+        self._fields_bytes += end - start
         if len(self._field_value) > MAX_FIELD_BYTES:
-            raise MediaServiceError(
-                ErrorKind.TOO_LARGE,
-                "field-too-large",
-                f"A text field may have at most {MAX_FIELD_BYTES} bytes. A file needs a filename.",
-                limit_bytes=MAX_FIELD_BYTES,
-                field=self._field_name[:100],
-            )
+            raise self._field_too_large("A text field", MAX_FIELD_BYTES)
+        if self._fields_bytes > MAX_FIELDS_BYTES:
+            raise self._field_too_large("The text fields of a form", MAX_FIELDS_BYTES)
+
+    def _field_too_large(self, what: str, limit_bytes: int) -> MediaServiceError:
+        return MediaServiceError(
+            ErrorKind.TOO_LARGE,
+            "field-too-large",
+            f"{what} may have at most {limit_bytes} bytes. A file needs a filename.",
+            limit_bytes=limit_bytes,
+            field=self._field_name[:100],
+        )
 
     def _on_part_end(self) -> None:
         if self._is_file:

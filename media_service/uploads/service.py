@@ -14,9 +14,8 @@ from media_service.files.queries import described_files
 from media_service.files.schemas import FileFields
 from media_service.idempotency.service import IdempotencyKeys, Record, check_same
 from media_service.storage.aio import AsyncStorage
-from media_service.storage.upload_memory import UploadMemory
 from media_service.uploads.batch import Batch
-from media_service.uploads.destinations import Announced, Nowhere, StorageDestination
+from media_service.uploads.destinations import Announced, Destination, Nowhere
 from media_service.uploads.fields import FieldCollector, query_fields
 from media_service.uploads.finalizer import Complete, Finalizer
 from media_service.uploads.fingerprint import upload_fingerprint
@@ -24,7 +23,6 @@ from media_service.uploads.form import Field, FileBegin, FileData, FileEnd, read
 from media_service.uploads.headers import announced_sha256, declared_length, disposition_filename
 from media_service.uploads.policy import UploadPolicy
 from media_service.uploads.schemas import RawUploadQuery
-from media_service.uploads.sessions import UploadSessions
 
 log = structlog.get_logger(__name__)
 
@@ -67,16 +65,14 @@ class UploadService:
         database: Database,
         storage: AsyncStorage,
         policy: UploadPolicy,
-        sessions: UploadSessions,
-        memory: UploadMemory,
+        destination: Destination,
         keys: IdempotencyKeys,
         finalizer: Finalizer,
     ) -> None:
         self._database = database
         self._storage = storage
         self._policy = policy
-        self._sessions = sessions
-        self._memory = memory
+        self._destination = destination
         self._keys = keys
         self._finalizer = finalizer
 
@@ -147,8 +143,7 @@ class UploadService:
         return [found[file_id] for file_id in record.made_ids]
 
     async def _receive(self, caller: Caller, read: ReadInto, complete: Complete | None) -> list[File]:
-        destination = StorageDestination(self._storage, self._sessions, self._policy, self._memory)
-        async with Batch(destination, self._policy) as batch:
+        async with Batch(self._destination, self._policy) as batch:
             fields = await read(batch)
         return await self._finalizer.finalize(caller, batch, fields, complete)
 

@@ -18,10 +18,14 @@ Check = Callable[[], Awaitable[None]]
 router = APIRouter(tags=["Operations"])
 
 
+Status = Literal["ok", "unavailable", "draining"]
+
+
 class Health(BaseModel):
     """Whether the process can do its work, and each of its dependencies by name."""
 
-    status: Literal["ok", "unavailable"]
+    status: Status
+    """`draining`: the process was told to stop; what it has begun it still ends."""
     checks: dict[str, Literal["ok", "unavailable"]]
 
 
@@ -41,11 +45,13 @@ async def readyz(request: Request, response: Response) -> Health:
         *(_passes(name, check) for name, check in {**required, **optional}.items())
     )
     checks = dict(zip(names, results, strict=True))
-    is_ready = all(checks[name] for name in required)
-    response.status_code = 200 if is_ready else 503
+    status: Status = "ok" if all(checks[name] for name in required) else "unavailable"
+    if getattr(request.app.state, "is_draining", False):
+        status = "draining"
+    response.status_code = 200 if status == "ok" else 503
     response.headers["Cache-Control"] = "no-store"
     return Health(
-        status="ok" if is_ready else "unavailable",
+        status=status,
         checks={name: "ok" if passed else "unavailable" for name, passed in checks.items()},
     )
 

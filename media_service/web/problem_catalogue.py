@@ -14,6 +14,21 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "Bad digest header",
         "`Repr-Digest` or `Content-Digest` holds no SHA-256 (RFC 9530).",
     ),
+    "body-timeout": (
+        "Body timed out",
+        "The body stopped to arrive, or came too slowly. Nothing of it was stored; send it again.",
+    ),
+    "header-timeout": ("Head timed out", "The head of the request did not come in time."),
+    "headers-too-large": (
+        "Headers too large",
+        "The header fields of the request are too many or too large; `limit` is the bound.",
+    ),
+    "malformed-http": ("Malformed request", "The request does not follow HTTP/1.1 (RFC 9112)."),
+    "too-many-connections": (
+        "Too many connections",
+        "The service holds as many connections as it may. Try again soon.",
+    ),
+    "uri-too-long": ("Address too long", "Path and query have more bytes than `limit`."),
     "body-too-large": (
         "Body too large",
         "A JSON body has more than `limit_bytes` bytes.",

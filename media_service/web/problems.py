@@ -25,6 +25,7 @@ STATUS: dict[ErrorKind, int] = {
     ErrorKind.UNAUTHENTICATED: 401,
     ErrorKind.FORBIDDEN: 403,
     ErrorKind.NOT_FOUND: 404,
+    ErrorKind.TIMED_OUT: 408,
     ErrorKind.CONFLICT: 409,
     ErrorKind.GONE: 410,
     ErrorKind.PRECONDITION_FAILED: 412,

@@ -13,12 +13,12 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx2
-import uvicorn
 from fastapi import FastAPI
 
 from media_service.config import Settings
 from media_service.main import create_app
 from media_service.storage.port import Storage
+from media_service.web.server import DrainingServer, server_config
 
 START_TIMEOUT_SECONDS = 30
 STOP_TIMEOUT_SECONDS = 30
@@ -31,18 +31,11 @@ class ApiServer:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port: int = self._listener.getsockname()[1]
         self.base_url = f"http://127.0.0.1:{self.port}"
-        self.settings = make_settings(**{"port": self.port, "public_url": self.base_url, **changes})
-        self.app: FastAPI = create_app(self.settings)
-        config = uvicorn.Config(
-            self.app,
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=5,
-            timeout_keep_alive=75,
+        self.settings = make_settings(
+            **{"port": self.port, "public_url": self.base_url, "shutdown_grace": 5, **changes}
         )
-        self._server = uvicorn.Server(config)
+        self.app: FastAPI = create_app(self.settings)
+        self._server = DrainingServer(server_config(self.app, self.settings), self.app, self.settings)
         self._thread = threading.Thread(target=self._serve, name="api-server")
         self.client = httpx2.Client(base_url=self.base_url, timeout=30, verify=False)
 
