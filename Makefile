@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt bench lock clean
+.PHONY: help run test test-s3 faults check fmt bench lock clean
 
 # make PYTHON=/path/to/python uses that one and no other.
 PYTHON ?=
@@ -65,6 +65,10 @@ run: ## start the whole service on this machine (settings: .env.example)
 test: ## run the tests; T="..." is passed to pytest
 	@sh -c "$$SETUP" setup $(DEV) requirements/dev.txt
 	@exec $(DEV)/bin/python -m pytest $(T)
+
+test-s3: ## the storage contract on OpenStack Swift, from Debian's packages
+	@sh -c "$$SETUP" setup $(DEV) requirements/dev.txt
+	@exec $(DEV)/bin/python -m tests.support.swift_server
 
 check: ## lint, format, types, import rules, migrations
 	@sh -c "$$SETUP" setup $(DEV) requirements/dev.txt

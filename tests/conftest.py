@@ -19,8 +19,9 @@ from media_service.blocking_database import Database
 from media_service.migrations import upgrade
 from tests.support.api_server import ApiServer
 from tests.support.backends import ADMIN_KEY, Backend, delete_everything, make_settings
-from tests.support.moto_server import ENVIRONMENT, MotoServer, moto_server
+from tests.support.moto_server import ENVIRONMENT, moto_server
 from tests.support.postgres import PostgresServer
+from tests.support.s3_server import S3Server
 from tests.support.valkey import ValkeyServer
 from tests.support.workshop import Workshop
 from workers.processing.limits import ImageLimits, SandboxLimits
@@ -30,6 +31,12 @@ pytest_plugins = ["tests.support.no_skips"]
 
 TEMPLATE = "template_migrated"
 FOREIGN_PREFIXES = ("MEDIA_", "AWS_", "PG", "CELERY_")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--swift", action="store_true", help="the storage contract on OpenStack Swift alone (make test-s3)"
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -75,12 +82,12 @@ def valkey() -> Iterator[ValkeyServer]:
 
 
 @pytest.fixture(scope="session")
-def s3_server() -> Iterator[MotoServer]:
+def s3_server() -> Iterator[S3Server]:
     with moto_server() as server:
         yield server
 
 
-def forget_everything(server: MotoServer) -> None:
+def forget_everything(server: S3Server) -> None:
     """Empty the bucket in two requests; to delete object by object would take most of a test's time."""
     address = urlsplit(server.endpoint_url)
     connection = HTTPConnection(address.hostname or "", address.port, timeout=20)
@@ -115,7 +122,7 @@ def backend(request: pytest.FixtureRequest, valkey: ValkeyServer, tmp_path_facto
         values |= {"storage": "local"}
     else:
         server: PostgresServer = request.getfixturevalue("postgres")
-        s3: MotoServer = request.getfixturevalue("s3_server")
+        s3: S3Server = request.getfixturevalue("s3_server")
         name: str = request.getfixturevalue("postgres_template")
 
         def new_database() -> str:

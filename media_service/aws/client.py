@@ -4,7 +4,9 @@ Call `create_s3_storage` once per process, after any fork and before any thread:
 thread-safe nor cheap (tens of milliseconds), using one is both.
 """
 
-from typing import TYPE_CHECKING
+import base64
+import hashlib
+from typing import TYPE_CHECKING, Any
 
 from boto3.session import Session
 from botocore.config import Config
@@ -38,11 +40,20 @@ def create_s3_storage(settings: S3Settings) -> S3Storage:
 def _client(
     session: Session, settings: S3Settings, config: Config, endpoint_url: str | None = None
 ) -> "S3Client":
-    return session.client(
+    client = session.client(
         "s3",
         endpoint_url=endpoint_url or settings.s3_endpoint_url,
         config=_base_config(settings).merge(config),
     )
+    client.meta.events.register("before-call.s3.DeleteObjects", _add_content_md5)
+    return client
+
+
+def _add_content_md5(params: dict[str, Any], **_: object) -> None:
+    """S3 asks for a checksum of this request; stores of before 2025 know no other (OpenStack Swift, Ceph)."""
+    body = params["body"] if isinstance(params["body"], bytes) else str(params["body"]).encode()
+    digest = hashlib.md5(body, usedforsecurity=False).digest()
+    params["headers"]["Content-MD5"] = base64.b64encode(digest).decode()
 
 
 def _base_config(settings: S3Settings) -> Config:

@@ -50,6 +50,10 @@ class S3Clients:
     """One attempt and a short timeout: for readiness."""
 
 
+_BAD_RANGE = frozenset({"InvalidRange", "InvalidArgument"})
+"""What stores say of a range that begins at the end of an object; HEAD then tells whether it does."""
+
+
 class S3Storage:
     """The Storage port, and PresignsDownloads, over one bucket. Objects that are not ours are not listed."""
 
@@ -106,8 +110,8 @@ class S3Storage:
             try:
                 response = self._get(key, start, size_bytes)
             except ClientError as error:
-                if error_code(error) == "InvalidRange":
-                    return self._open_empty(key, start)
+                if size_bytes is None and error_code(error) in _BAD_RANGE:
+                    return self._open_empty(key, start, at_end=True)
                 raise
         return _reader(response, start=start, size_bytes=size_bytes)
 
@@ -119,9 +123,10 @@ class S3Storage:
             Bucket=self._bucket, Key=checked_key(key), Range=f"bytes={start}-{last}"
         )
 
-    def _open_empty(self, key: str, start: int) -> EmptyReader:
+    def _open_empty(self, key: str, start: int, *, at_end: bool = False) -> EmptyReader:
         """A range without bytes: HTTP cannot ask for it, but the object must exist and reach to `start`."""
-        checked_range_bytes(self.head(key).size_bytes, start=start, size_bytes=0)
+        if checked_range_bytes(self.head(key).size_bytes, start=start, size_bytes=None if at_end else 0) > 0:
+            raise StorageUnavailableError
         return EmptyReader()
 
     def head(self, key: str) -> StoredObject:

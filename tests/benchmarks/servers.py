@@ -17,6 +17,7 @@ import psutil
 
 from media_service.supervisor.process import die_with_parent
 from tests.benchmarks.processes import tree
+from tests.support.ports import free_port
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
@@ -123,11 +124,3 @@ def presets(format_name: str) -> str:
             for name, side in sizes.items()
         ]
     )
-
-
-def free_port() -> int:
-    """A loopback port that was free a moment ago."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

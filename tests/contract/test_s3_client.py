@@ -29,7 +29,8 @@ from media_service.storage.exceptions import (
 )
 from media_service.storage.keys import original_key
 from media_service.storage.port import PartReceipt, PresignsDownloads, Storage
-from tests.support.moto_server import ENVIRONMENT, MotoServer
+from tests.support.moto_server import ENVIRONMENT
+from tests.support.s3_server import S3Server
 
 BUCKET = "secret-bucket-name"
 KEY = original_key(uuid4())
@@ -187,7 +188,7 @@ def test_presigning_for_too_short_or_too_long_is_refused(storage: S3Storage, exp
         storage.presign_download(KEY, expires_in=expires_in, content_type=TYPE, content_disposition="inline")
 
 
-def test_content_type_is_stored(s3_server: MotoServer, s3_storage: S3Storage, tmp_path: Path):
+def test_content_type_is_stored(s3_server: S3Server, s3_storage: S3Storage, tmp_path: Path):
     small, large = original_key(uuid4()), original_key(uuid4())
     (tmp_path / "large").write_bytes(bytes(9 * 1024 * 1024))
     s3_storage.put(small, b"bytes", content_type=TYPE)
@@ -199,7 +200,7 @@ def test_content_type_is_stored(s3_server: MotoServer, s3_storage: S3Storage, tm
 
 
 def test_objects_and_uploads_of_others_in_the_bucket_are_not_listed(
-    s3_server: MotoServer, s3_storage: S3Storage
+    s3_server: S3Server, s3_storage: S3Storage
 ):
     client = boto3.client("s3", endpoint_url=s3_server.endpoint_url, region_name=s3_server.region)
     with closing(client):

@@ -10,60 +10,29 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from pathlib import Path
 
-import boto3
-from botocore.config import Config
+from tests.support.s3_server import S3Server, create_bucket, environment
 
-BUCKET = "media-test"
-REGION = "us-east-1"
-
-ENVIRONMENT = {
-    "AWS_ACCESS_KEY_ID": "test-access-key",
-    "AWS_SECRET_ACCESS_KEY": "test-secret-key",
-    "AWS_CONFIG_FILE": "/dev/null",
-    "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
-    "AWS_EC2_METADATA_DISABLED": "true",
-}
-"""What boto3 must see in a test: credentials that moto takes, and nothing of whoever runs the tests."""
-
-
-@dataclass(frozen=True, slots=True)
-class MotoServer:
-    """Where the server listens, and a bucket that exists there."""
-
-    endpoint_url: str
-    bucket: str = BUCKET
-    region: str = REGION
+KEYS = {"access_key": "test-access-key", "secret_key": "test-secret-key"}
+ENVIRONMENT = environment(**KEYS)
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
 
 @contextmanager
-def moto_server() -> Iterator[MotoServer]:
+def moto_server() -> Iterator[S3Server]:
     """Start a server on a free loopback port, with an empty bucket."""
-    argv = [sys.executable, __file__]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    argv = [sys.executable, "-m", __name__]
+    with subprocess.Popen(
+        argv, cwd=PROJECT_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         try:
             assert process.stdout is not None
-            server = MotoServer(f"http://127.0.0.1:{int(process.stdout.readline())}")
-            _create_bucket(server)
+            server = S3Server("moto", f"http://127.0.0.1:{int(process.stdout.readline())}", **KEYS)
+            create_bucket(server)
             yield server
         finally:
             process.kill()
-
-
-def _create_bucket(server: MotoServer) -> None:
-    client = boto3.session.Session().client(
-        "s3",
-        region_name=server.region,
-        endpoint_url=server.endpoint_url,
-        aws_access_key_id=ENVIRONMENT["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=ENVIRONMENT["AWS_SECRET_ACCESS_KEY"],
-        config=Config(s3={"addressing_style": "path"}, retries={"mode": "standard", "total_max_attempts": 1}),
-    )
-    try:
-        client.create_bucket(Bucket=server.bucket)
-    finally:
-        client.close()
 
 
 def _answer_unknown_uploads_as_s3_does() -> None:

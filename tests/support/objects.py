@@ -11,7 +11,8 @@ from botocore.config import Config
 
 from media_service.storage.keys import ORIGINALS, RENDITIONS
 from media_service.storage.local import LocalStorage
-from tests.support.moto_server import ENVIRONMENT, MotoServer
+from tests.support.moto_server import ENVIRONMENT
+from tests.support.s3_server import S3Server
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def folder_objects(data_dir: Path) -> StoredObjects:
     return StoredObjects(keys, facts, unfinished)
 
 
-def bucket_objects(server: MotoServer) -> StoredObjects:
+def bucket_objects(server: S3Server) -> StoredObjects:
     """The objects of a bucket, which is made, through a client that has nothing of ours."""
     client: Any = boto3.session.Session().client(
         "s3",

@@ -11,7 +11,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -23,6 +22,7 @@ import psycopg
 from psycopg import sql
 
 from media_service.supervisor.process import die_with_parent
+from tests.support.ports import free_port
 
 START_TIMEOUT_SECONDS = 30
 TEMP_PREFIX = "media-test-pg-"
@@ -40,14 +40,6 @@ SPEED_SETTINGS = {
     "max_connections": "100",
     "log_checkpoints": "off",
 }
-
-
-def free_port() -> int:
-    """A loopback TCP port that was free a moment ago."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 class PostgresServer:

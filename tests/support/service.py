@@ -18,7 +18,7 @@ import httpx2
 
 from media_service.supervisor.process import die_with_parent
 from media_service.supervisor.records import Record, end_leftovers
-from tests.support.postgres import free_port
+from tests.support.ports import free_port
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_SECONDS = 60.0

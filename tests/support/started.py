@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.support.moto_server import ENVIRONMENT, MotoServer
+from tests.support.moto_server import ENVIRONMENT
 from tests.support.objects import StoredObjects, bucket_objects, folder_objects
 from tests.support.postgres import PostgresServer
+from tests.support.s3_server import S3Server
 from tests.support.service import RunningService
 from tests.support.valkey import ValkeyServer
 
@@ -53,7 +54,7 @@ def embedded(settings: Mapping[str, str], *, data_dir: Path | None = None) -> It
 
 @contextmanager
 def scaled_out(
-    settings: Mapping[str, str], *, postgres: PostgresServer, valkey: ValkeyServer, s3: MotoServer
+    settings: Mapping[str, str], *, postgres: PostgresServer, valkey: ValkeyServer, s3: S3Server
 ) -> Iterator[Configuration]:
     """PostgreSQL, S3 and a Redis of its own, by settings alone."""
     bucket = replace(s3, bucket="media-acceptance")

@@ -14,7 +14,7 @@ from typing import Self
 
 from media_service.broker.embedded import server_binary
 from media_service.supervisor.process import die_with_parent
-from tests.support.postgres import free_port
+from tests.support.ports import free_port
 
 START_TIMEOUT_SECONDS = 10
 
