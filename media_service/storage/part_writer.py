@@ -134,13 +134,18 @@ class PartWriter:
 
     async def _put(self, part: GrowingPart) -> None:
         try:
-            await self._storage.put(self._key, part.reader(), content_type=self._content_type)
+            await self._storage.put(
+                self._key, part.reader(), content_type=self._content_type, size_bytes=part.size_bytes
+            )
         finally:
             part.release()
 
     async def _put_part(self, upload_id: str, number: int, part: GrowingPart) -> None:
         try:
-            self._receipts.append(await self._storage.put_part(self._key, upload_id, number, part.reader()))
+            receipt = await self._storage.put_part(
+                self._key, upload_id, number, part.reader(), size_bytes=part.size_bytes
+            )
+            self._receipts.append(receipt)
         finally:
             part.release()
             self._slots.release()

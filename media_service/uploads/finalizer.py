@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from media_service.auth.scopes import Caller
 from media_service.broker.messages import Lane
-from media_service.database import Database
+from media_service.database import Database, aftermath
 from media_service.events.models import INSERT_EVENTS
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.faultpoints import reach
@@ -120,7 +120,7 @@ class Finalizer:
         await self._database.run_transaction(insert_all)
 
     async def _exist(self, files: list[File]) -> bool:
-        async with self._database.read() as session:
+        async with aftermath(), self._database.read() as session:
             known = await session.scalars(known_file_ids([file.id for file in files]))
             return len(list(known)) == len(files)
 
