@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from media_service.storage.aio import AsyncStorage
+from media_service.storage.exceptions import ObjectNotFoundError, UploadLostError
 from media_service.storage.port import PartReceipt
 from media_service.storage.upload_memory import GrowingPart, UploadMemory
 
@@ -42,7 +43,8 @@ class WrittenBlob:
 class PartWriter:
     """Writes one object: at once if it fits one part, else as a multipart upload.
 
-    Exactly one of `finish` and `abort` ends it.
+    Exactly one of `finish` and `abort` ends it. An upload that the storage does not know any more is an
+    UploadLostError: the process was stopped for so long that its claim ran out.
     """
 
     def __init__(
@@ -90,8 +92,7 @@ class PartWriter:
         else:
             await self._send_part()
             await self._wait_for_sends()
-            parts = sorted(self._receipts, key=lambda receipt: receipt.number)
-            self._start(self._storage.complete_upload(self._key, self._upload_id, parts))
+            self._start(self._complete(self._upload_id))
         await self._wait_for_sends()
         return WrittenBlob(size_bytes=self._size_bytes, sha256=self._digest.hexdigest())
 
@@ -150,10 +151,16 @@ class PartWriter:
             part.release()
             self._slots.release()
 
+    async def _complete(self, upload_id: str) -> None:
+        parts = sorted(self._receipts, key=lambda receipt: receipt.number)
+        await self._storage.complete_upload(self._key, upload_id, parts)
+
     def _start(self, work: Coroutine[None, None, None]) -> None:
         async def keep_failure() -> None:
             try:
                 await work
+            except ObjectNotFoundError:
+                self._failure = self._failure or UploadLostError()
             except Exception as error:  # noqa: BLE001 - raised again by whoever waits
                 self._failure = self._failure or error
 

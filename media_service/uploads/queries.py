@@ -60,13 +60,6 @@ def take_abandoned_sessions(*, limit: int) -> ReturningDelete[UploadSession]:
     )
 
 
-def live_storage_uploads(storage_upload_ids: Sequence[str]) -> Select[str | None]:
-    """Which of these uploads of the storage belong to a session."""
-    return select(UploadSession.storage_upload_id).where(
-        UploadSession.storage_upload_id.in_(storage_upload_ids)
-    )
-
-
 def known_session_ids(session_ids: Collection[UUID]) -> Select[UUID]:
     """Which of these sessions exist."""
     return select(UploadSession.id).where(UploadSession.id.in_(session_ids))

@@ -102,10 +102,12 @@ class Sweeper:
         return count
 
     def _without_session(self, uploads: Sequence[OpenUpload]) -> list[OpenUpload]:
+        # By the file it is for: a session is there before its upload, which it knows only a moment later.
+        owners = {upload.upload_id: owner_of(upload.key) for upload in uploads}
+        ids = {owner for owner in owners.values() if owner is not None}
         with self._database.read() as session:
-            ids = [upload.upload_id for upload in uploads]
-            live = set(session.scalars(queries.live_storage_uploads(ids)))
-        return [upload for upload in uploads if upload.upload_id not in live]
+            live = set(session.scalars(queries.known_session_ids(ids)))
+        return [upload for upload in uploads if owners[upload.upload_id] not in live]
 
     def _sweep_objects(self, walk: "_Walk[StoredObject]", unowned: Callable[[Owners], list[str]]) -> int:
         before = utc_now() - self._grace
