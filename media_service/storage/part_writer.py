@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Protocol
 
+from media_service.faultpoints import reach
 from media_service.storage.aio import AsyncStorage
 from media_service.storage.exceptions import ObjectNotFoundError, UploadLostError
 from media_service.storage.port import PartReceipt
@@ -126,10 +127,12 @@ class PartWriter:
 
     async def _create_upload(self) -> str:
         await self._hook.before_create()
+        reach("upload.claimed")
         upload_id = await self._storage.create_upload(
             self._key, content_type=self._content_type, part_size_bytes=self._part_size_bytes
         )
         self._upload_id = upload_id
+        reach("upload.begun")
         await self._hook.created(upload_id)
         return upload_id
 
@@ -147,6 +150,7 @@ class PartWriter:
                 self._key, upload_id, number, part.reader(), size_bytes=part.size_bytes
             )
             self._receipts.append(receipt)
+            reach("upload.part")
         finally:
             part.release()
             self._slots.release()
@@ -154,6 +158,7 @@ class PartWriter:
     async def _complete(self, upload_id: str) -> None:
         parts = sorted(self._receipts, key=lambda receipt: receipt.number)
         await self._storage.complete_upload(self._key, upload_id, parts)
+        reach("upload.completed")
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         async def keep_failure() -> None:

@@ -31,6 +31,7 @@ PRIVATE = (*PRIVATE_WORDS, "secret-backend", "127.0.0.1:", "postgresql", "psycop
 
 # Timers short enough to wait for; each is a setting.
 SETTINGS = {
+    "MEDIA_RESTART_MAX_PAUSE": "PT0.5S",
     "MEDIA_JOB_LEASE": "PT3S",
     "MEDIA_JOB_RESEND_AFTER": "PT1S",
     "MEDIA_UPLOAD_LEASE": "PT3S",

@@ -30,7 +30,7 @@ class TcpProxy:
         self._flows = asyncio.Event()
         self._flows.set()
         self._refuses = False
-        self._deaf_to: tuple[bytes, int] | None = None
+        self._deaf_to: tuple[bytes, bytes] | None = None
         self.lost_answers = 0
         """How often an answer was withheld as `lose_answers_to` asked."""
 
@@ -73,11 +73,14 @@ class TcpProxy:
         """Reset all connections; new ones are taken."""
         self._do(self._reset_all)
 
-    def lose_answers_to(self, words: bytes, *, times: int = 1) -> None:
-        """The next requests that hold these words take effect, and then their connections are reset."""
+    def lose_answers_to(self, words: bytes, *, on_connections_that_said: bytes) -> None:
+        """The next request that holds `words` takes effect, and then its connection is reset.
+
+        It counts on a connection that sent the other words before, or with it.
+        """
 
         def deafen() -> None:
-            self._deaf_to = (words, times)
+            self._deaf_to = (words, on_connections_that_said)
 
         self._do(deafen)
 
@@ -134,12 +137,15 @@ class TcpProxy:
             _reset(client)
             server.close()
 
-    def loses_answer_to(self, request: bytes) -> bool:
-        """Whether the answer to this request is one to lose; counts it."""
-        if self._deaf_to is None or self._deaf_to[0] not in request:
+    def loses_answer_to(self, said: bytes) -> bool:
+        """Whether the answer to what a connection has said, the last request included, is one to lose."""
+        if self._deaf_to is None:
             return False
-        words, times = self._deaf_to
-        self._deaf_to = (words, times - 1) if times > 1 else None
+        words, before = self._deaf_to
+        begin = said.find(before)
+        if begin < 0 or words not in said[begin:]:
+            return False
+        self._deaf_to = None
         self.lost_answers += 1
         return True
 
@@ -152,11 +158,13 @@ class _Connection:
         self._proxy = proxy
         self._pair = pair
         self._is_deaf = False
+        self._said = b""
 
     async def pump_requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(CHUNK_BYTES):
             await self._proxy.until_it_flows()
-            self._is_deaf = self._is_deaf or self._proxy.loses_answer_to(data)
+            self._said = (self._said + data)[-CHUNK_BYTES:]
+            self._is_deaf = self._is_deaf or self._proxy.loses_answer_to(self._said)
             writer.write(data)
             await writer.drain()
         writer.close()
