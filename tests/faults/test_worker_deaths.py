@@ -8,6 +8,7 @@ import pytest
 
 from tests.support import images
 from tests.support.arena import Arena, stopped
+from tests.support.hostile_images import interlaced_png
 
 MAX_CRASHES = 3
 
@@ -83,7 +84,7 @@ def test_photos_become_ready_after_the_zygote_is_killed(arena: Arena, under_way:
 def test_poison_is_given_up_and_holds_nobody_up(arena: Arena):
     worker = arena.service.pids["worker"]
     with arena.client() as client:
-        poison = arena.post(client, "poison.png", images.png_blank(7000, 7000))
+        poison = arena.post(client, "poison.png", interlaced_png(7000, 7000))
         assert poison is not None
         file_id = poison.json()["items"][0]["id"]
         behind = [arena.upload_until_taken(client, f"behind {number}") for number in range(5)]
