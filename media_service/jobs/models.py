@@ -50,7 +50,13 @@ class Job(Base):
     payload: Mapped[dict[str, Any]]
     status: Mapped[JobStatus] = mapped_column(value_enum(JobStatus))
     attempts: Mapped[int] = mapped_column(default=0)
+    """Starts, however they ended."""
+    deferrals: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Starts that only found a dependency away: they prove nothing against the job, however many they are."""
+    crashes: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Starts that ended badly by themselves: perhaps it is the file."""
     max_attempts: Mapped[int]
+    """Of starts that are no deferrals."""
     progress: Mapped[float] = mapped_column(Float, default=0.0)
     run_after_ms: Mapped[int] = mapped_column(BigInteger, default=0)
     sent_at_ms: Mapped[int | None] = mapped_column(BigInteger)

@@ -21,8 +21,6 @@ from tests.support.started import embedded, scaled_out
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.valkey import ValkeyServer
 
-pytest_plugins = ["tests.support.fault_table"]
-
 CROWD = 16
 Started = tuple[Arena, dict[str, Usage]]
 

@@ -28,6 +28,8 @@ a minute, and no internals in any answer.
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fault-table", type=Path, help="write the matrix of faults to this file")
+    parser.addoption("--soak-seconds", type=float, default=60, help="how long faults come at random")
+    parser.addoption("--soak-seed", type=int, help="which faults, and when; by default others each time")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -44,6 +46,7 @@ class _Table:
         self._path = path
         self._rows: dict[tuple[str, str, str], dict[str, str]] = defaultdict(dict)
         self._failed: set[tuple[tuple[str, str, str], str]] = set()
+        self._soaks: list[tuple[str, str]] = []
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -61,6 +64,11 @@ class _Table:
             self._failed.add((row, configuration))
         if report.when == "call":
             self._rows[row][configuration] = f"{report.duration:.1f} s"
+            self._soaks += [
+                (CONFIGURATIONS[configuration], str(text))
+                for name, text in report.user_properties
+                if name == "soak"
+            ]
 
     def pytest_sessionfinish(self) -> None:
         if not self._rows:
@@ -72,7 +80,9 @@ class _Table:
             columns=" | ".join(CONFIGURATIONS.values()),
             dashes="|".join("---" for _ in CONFIGURATIONS),
         )
-        self._path.write_text(head + "".join(self._line(row) for row in sorted(self._rows, key=_order)))
+        rows = "".join(self._line(row) for row in sorted(self._rows, key=_order))
+        soaks = "".join(f"- **{configuration}**: {text}\n" for configuration, text in self._soaks)
+        self._path.write_text(f"{head}{rows}\n## Soak\n\n{soaks}" if soaks else head + rows)
 
     def _line(self, row: tuple[str, str, str]) -> str:
         cells = [self._cell(row, configuration) for configuration in CONFIGURATIONS]
@@ -89,4 +99,6 @@ def _configuration_of(item: pytest.Item) -> str:
 
 
 def _order(row: tuple[str, str, str]) -> tuple[int, str]:
-    return int(row[0].removeprefix("F")), row[1]
+    """By number; the soak comes last."""
+    number = row[0].removeprefix("F")
+    return int(number) if number.isdigit() else 1000, row[1]
