@@ -1,7 +1,7 @@
 """Rules of RFC 9112 for the head of a request that the parser does not check. Core room.
 
-A head in, a fault out. What two readers of one request could take for two different things is refused: a proxy may be the
-other one.
+A head in, a fault out. What two readers of one request could take for two different things is refused: the
+other one may be a proxy.
 """
 
 import re
