@@ -1,5 +1,6 @@
 """Every row of the table of hostile requests, on a socket."""
 
+import gzip
 import json
 import time
 from collections.abc import Iterator
@@ -10,12 +11,13 @@ from media_service.tables import File
 from tests.support.api_server import ApiServer
 from tests.support.backends import ADMIN, Backend
 from tests.support.hostile_http import FOLLOWER, JUNK, ROWS, SILENCES, Expected, HostileRequest
+from tests.support.problems import assert_problem
 from tests.support.raw_http import RawConnection, exchange
 
 # What is tested here ends before any storage.
 pytestmark = pytest.mark.parametrize("backend", ["sqlite-local"], indirect=True)
 
-PATIENCE_SECONDS = 0.6
+PATIENCE_SECONDS = 0.3
 SECONDS = 4
 """From the first byte to the end of the connection, where a refused body is drained for two."""
 
@@ -91,3 +93,11 @@ def test_half_a_head_may_be_refused_before_the_rest_of_it_comes(impatient: ApiSe
     pieces = [b"GET /livez HTTP/1.1\r\nX-A: ", *[b"x" * 100_000] * 200]
     [answer] = exchange(impatient.port, pieces)
     assert (answer.status, answer.code) == (431, "headers-too-large")
+
+
+def test_refused_coding_says_which_one_is_taken(impatient: ApiServer, clean_backend: Backend):
+    headers = {**ADMIN, "Content-Encoding": "gzip"}
+    answer = impatient.client.post("/v1/files", headers=headers, content=gzip.compress(bytes(10_000_000)))
+    assert_problem(answer, 415, "unsupported-content-encoding")
+    assert answer.headers["Accept-Encoding"] == "identity"
+    assert clean_backend.leftovers() == {}

@@ -239,7 +239,7 @@ FLOODS = [
     FormFlood("a text field", _repeated(b"a", megabytes=40, before=TINY[:-2]), LARGE_FIELD),
     FormFlood(
         "a text field of 10 GB",
-        _repeated(b"a", megabytes=40, before=TINY[:-2]),
+        _repeated(b"a", megabytes=70, before=TINY[:-2]),
         LARGE_FIELD,
         declared_bytes=10 * 10**9,
     ),
