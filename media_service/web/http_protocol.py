@@ -8,6 +8,7 @@ those that never become whole.
 import asyncio
 import json
 from asyncio.events import TimerHandle
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
@@ -171,7 +172,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
         Of what still comes as much is thrown away as after any refusal in mid-body (`lingering_close.py`).
         """
-        self.transport.write_eof()
+        with suppress(OSError):  # the client is gone already
+            self.transport.write_eof()
         self.flow.resume_reading()
         self.loop.call_later(MAX_DRAIN_SECONDS, self.transport.close)
 
