@@ -41,6 +41,7 @@ from media_service.uploads.service import UploadService
 from media_service.uploads.sessions import UploadSessions
 from media_service.web import health, problem_pages
 from media_service.web.body_guard import BodyGuard
+from media_service.web.content_coding import IdentityOnly
 from media_service.web.head_as_get import HeadAsGet
 from media_service.web.head_limits import HeadLimits
 from media_service.web.lingering_close import LingeringClose
@@ -84,6 +85,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(
         BodyGuard, idle_timeout=settings.body_idle_timeout, min_bytes_per_second=settings.body_min_rate
     )
+    app.add_middleware(IdentityOnly)
     app.add_middleware(HeadLimits)
     app.add_middleware(LingeringClose)
     app.add_middleware(RequestContext)
