@@ -157,10 +157,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         request_id = str(new_id())
         log.info("connection.refused", code=code, status=status, request_id=request_id)
         cycle: RequestResponseCycle | None = self.cycle
-        is_answering = cycle is not None and cycle.response_started and not cycle.response_complete
-        if is_answering or self.pipeline:
-            self.transport.close()
-            return
+        if cycle is not None and not cycle.response_complete:
+            if not cycle.more_body:
+                # What is wrong came behind a whole request, whose client must not take our refusal for its
+                # answer: that one goes out first, and is the last.
+                self.pipeline.clear()
+                cycle.keep_alive = False
+                return
+            if cycle.response_started:
+                self.transport.close()
+                return
         if cycle is not None:
             cycle.disconnected = True
             cycle.message_event.set()
