@@ -25,6 +25,7 @@ from media_service.files.presentation import FilePresenter
 from media_service.files.router import router as files_router
 from media_service.files.service import FileService
 from media_service.idempotency.service import IdempotencyKeys
+from media_service.jobs.living_workers import LivingWorkers
 from media_service.jobs.router import router as jobs_router
 from media_service.jobs.service import JobService
 from media_service.migrations import require_newest
@@ -156,6 +157,7 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
 
     app.state.required_checks = {"database": database.check, "storage": storage.check}
     app.state.optional_checks = {"redis": check_redis}
+    app.state.missing_layers = LivingWorkers(database).missing_layers
 
 
 def announce_key(key: str | None) -> None:

@@ -19,6 +19,9 @@ class WorkerSettings(Settings):
     only helps a storage with latency."""
     worker_pool: Literal["threads", "prefork"] = "threads"
     """Celery's pool. Threads suffice, since decoding happens in sandbox children (docs/decisions)."""
+    worker_heartbeat: Duration = timedelta(seconds=10)
+    """Between two times that a worker process says it lives; three missed ones make it dead for `/readyz`,
+    and for nothing else. Each is a commit, and with SQLite a sync of the disk, so it need not be shorter."""
     worker_dispatch_interval: Duration = timedelta(milliseconds=500)
     """Between two looks of the dispatcher at the jobs table; the API's ring is what makes a job start at
     once, this is what makes it certain."""
