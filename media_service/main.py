@@ -102,7 +102,7 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
     )
     storage = AsyncStorage(blobs, concurrency=settings.storage_threads)
 
-    memory = UploadMemory(limit_bytes=settings.upload_memory, spill_dir=settings.data_dir / "spill")
+    memory = UploadMemory(limit_bytes=settings.upload_memory, spill_dir=settings.spill_dir)
     memory.spill_dir.mkdir(DIRECTORY_MODE, parents=True, exist_ok=True)
 
     bell = Doorbell(JobSender(settings.effective_broker_url), window=settings.lane_window)

@@ -41,9 +41,9 @@ def missing_layers_of_living() -> Select[list[str]]:
     return select(WorkerProcess.missing_layers).where(WorkerProcess.alive_until_ms >= now_ms()).distinct()
 
 
-def dead_processes(*, after: UUID | None, limit: int) -> Select[WorkerProcess]:
-    """One page of those whose time is over, in order of id."""
-    statement = select(WorkerProcess).where(WorkerProcess.alive_until_ms < now_ms())
+def dead_processes(*, after: UUID | None, limit: int) -> Select[UUID]:
+    """One page of the ids of those whose time is over, in their order."""
+    statement = select(WorkerProcess.id).where(WorkerProcess.alive_until_ms < now_ms())
     if after is not None:
         statement = statement.where(WorkerProcess.id > after)
     return statement.order_by(WorkerProcess.id).limit(limit)

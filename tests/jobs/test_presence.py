@@ -19,6 +19,7 @@ from media_service.jobs.presence import bury_dead, dead_processes, missing_layer
 from media_service.supervisor.process import die_with_parent
 from media_service.tables import WorkerProcess
 from tests.support.backends import Backend
+from tests.support.started import BYTECODE
 from workers.jobs.presence import Presence
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
@@ -92,7 +93,7 @@ def test_row_whose_time_is_over_stands_for_nobody_and_only_such_a_row_is_buried(
         dead = update(WorkerProcess).where(WorkerProcess.id == first.id)
         session.execute(dead.values(alive_until_ms=now_ms() - 1000))
     with clean_backend.database.transaction() as session:
-        assert [row.id for row in session.scalars(dead_processes(after=None, limit=9))] == [first.id]
+        assert list(session.scalars(dead_processes(after=None, limit=9))) == [first.id]
         everybody = [first.id, *(row.id for row in others)]
         assert list(session.scalars(bury_dead(everybody))) == [first.id]
     assert len(clean_backend.rows(WorkerProcess)) == 2
@@ -107,6 +108,7 @@ def test_real_worker_appears_with_its_sandbox_and_a_killed_one_leaves_a_row_that
         cwd=tmp_path,
         env={
             **os.environ,
+            **BYTECODE,
             "PYTHONPATH": str(PROJECT_ROOT),
             "TMPDIR": str(tmp_path),
             **settings,
