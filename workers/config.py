@@ -28,8 +28,8 @@ class WorkerSettings(Settings):
     worker_sweep_interval: Duration = timedelta(minutes=10)
     """Between two rounds of the sweeper."""
     worker_sweep_grace: Duration = timedelta(hours=1)
-    """How old an object without a row must be before it counts as nobody's. Far longer than the moment
-    between the last byte of an upload and its commit."""
+    """How old an object without a row must be before it counts as nobody's, and a file before its objects are
+    looked for. Far longer than the moment between the last byte of an upload and its commit."""
     worker_max_source_bytes: Annotated[int, Field(ge=1)] = 512 * 1024**2
     """Size of an original that is processed at all; larger ones are kept and `failed`. Every job holds a copy
     of its original in the folder for temporary files, so this times the concurrency must fit there."""

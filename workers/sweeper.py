@@ -74,7 +74,7 @@ def _report(sweeper: Sweeper, *, dry_run: bool) -> None:
     for finding in sweeper.run_through(dry_run=dry_run):
         counts[finding.kind] += 1
         print(_line(finding, dry_run=dry_run), flush=True)
-    found = ", ".join(f"{count} {_words(kind)}" for kind, count in sorted(counts.items())) or "nothing"
+    found = ", ".join(f"{count} x {_words(kind)}" for kind, count in sorted(counts.items())) or "nothing"
     print(f"Found: {found}.{' Nothing was changed (dry run).' if dry_run else ''}")
 
 

@@ -60,14 +60,14 @@ def test_dry_run_says_what_a_real_run_then_does(
     )
     assert any(line.startswith(f"missing bytes: {lost.key} (") for line in lines)
     assert summary == (
-        "Found: 1 dead worker, 1 missing bytes, 1 unowned object. Nothing was changed (dry run)."
+        "Found: 1 x dead worker, 1 x missing bytes, 1 x unowned object. Nothing was changed (dry run)."
     )
     assert clean_backend.keys() == {orphan}
     assert len(clean_backend.rows(WorkerProcess)) == 1
 
     real = run("--grace", "0.001", env=service_env, cwd=tmp_path)
     assert real.returncode == 0, real.stderr
-    assert real.stdout.splitlines()[-1] == "Found: 1 dead worker, 1 missing bytes, 1 unowned object."
+    assert real.stdout.splitlines()[-1] == "Found: 1 x dead worker, 1 x missing bytes, 1 x unowned object."
     assert "sweeper.bytes_missing" in real.stderr
     assert clean_backend.keys() == set()
     assert clean_backend.rows(WorkerProcess) == []
