@@ -1,6 +1,7 @@
-"""A stray rendition that comes to life between the sweeper's look and its delete is made again."""
+"""What changes between the sweeper's look and its act: strays that live again, other sweepers, new leases."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import cast
 
 import pytest
@@ -10,14 +11,18 @@ from media_service.files.processing import process_again
 from media_service.jobs.lifecycle import JobStatus
 from media_service.models import new_id, utc_now
 from media_service.storage.exceptions import StorageUnavailableError
+from media_service.storage.keys import original_key
 from media_service.storage.port import Storage
-from media_service.tables import File, Job, Rendition
+from media_service.tables import File, Job, Rendition, UploadSession
+from media_service.uploads.queries import renew_sessions
 from tests.support.backends import Backend, Owner
-from tests.support.job_rows import change_job
+from tests.support.job_rows import add_session, change_job
 from tests.support.storages import RaisingStorage, WrappedStorage
 from tests.support.sweeping import HOUR, make_sweeper, ready_image, renditions, sweep, unfinished_jobs
 from tests.support.workshop import Workshop
+from workers.jobs.sweep.claims import AbandonedUploads
 from workers.jobs.sweep.findings import Kind
+from workers.jobs.sweep.healing import Healer
 
 
 class RacedStorage(WrappedStorage):
@@ -98,6 +103,28 @@ def test_delete_whose_answer_was_lost_is_doubted_too(
         sweep(clean_backend, storage=raced)
     [job] = unfinished_jobs(clean_backend)
     assert job.payload == {"renditions": ["thumb"]}
+
+
+def test_of_two_sweepers_that_found_the_same_loss_one_makes_a_job(
+    clean_backend: Backend, owner: Owner, workshop: Workshop
+):
+    file = ready_image(clean_backend, owner, workshop)
+    lost = {renditions(clean_backend, file)["thumb"].key}
+    first, second = (Healer(clean_backend.database, max_attempts=3) for _ in range(2))
+    assert [first.heal(lost), second.heal(lost)] == [lost, set()]
+    assert len(unfinished_jobs(clean_backend)) == 1
+
+
+def test_upload_that_came_back_to_life_between_look_and_act_is_spared(clean_backend: Backend, owner: Owner):
+    session_id = add_session(clean_backend, owner, lease=timedelta(seconds=-1))
+    clean_backend.storage.put(original_key(session_id), b"whole", content_type="text/plain")
+    [batch] = AbandonedUploads(clean_backend.database, clean_backend.storage).look()
+    assert [finding.name for finding in batch.findings] == [str(session_id)]
+    with clean_backend.database.transaction() as session:
+        session.execute(renew_sessions([session_id], lease=timedelta(minutes=1)))
+    assert batch.act() == []
+    assert [row.id for row in clean_backend.rows(UploadSession)] == [session_id]
+    assert clean_backend.keys() == {original_key(session_id)}
 
 
 def add_job_for(backend: Backend, file: File) -> Job:
