@@ -102,6 +102,19 @@ def dispatcher() -> None:
 
 
 @app.command()
+def sweep(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    grace: Annotated[
+        str | None,
+        typer.Option(help="How old a thing must be, as PT1H or 3600; default: MEDIA_WORKER_SWEEP_GRACE."),
+    ] = None,
+) -> None:
+    """Find what nobody owns and what is missing, once through everything; the dispatcher does it in bits."""
+    _become("sweep", *(["--dry-run"] if dry_run else []), *([] if grace is None else [f"--grace={grace}"]))
+
+
+@app.command()
 def migrate(
     *,
     check: Annotated[bool, typer.Option(help="Also see whether models and migrations agree.")] = False,
@@ -120,9 +133,9 @@ def main() -> None:
     app()
 
 
-def _become(role: str) -> None:
+def _become(role: str, *options: str) -> None:
     # Replaces this process, so that no import of the API stays in a worker's memory.
-    os.execv(sys.executable, [sys.executable, "-m", "workers", role])  # noqa: S606 - a fixed argv
+    os.execv(sys.executable, [sys.executable, "-m", "workers", role, *options])  # noqa: S606 - an argv, no shell
 
 
 def _check_port(settings: Settings) -> None:

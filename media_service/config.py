@@ -135,6 +135,11 @@ class Settings(
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
+    def spill_dir(self) -> Path:
+        """Where parts of uploads grow that find no room in memory."""
+        return self.data_dir / "spill"
+
+    @property
     def effective_database_url(self) -> str:
         return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'media.db'}"
 

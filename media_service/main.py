@@ -25,6 +25,7 @@ from media_service.files.presentation import FilePresenter
 from media_service.files.router import router as files_router
 from media_service.files.service import FileService
 from media_service.idempotency.service import IdempotencyKeys
+from media_service.jobs.living_workers import LivingWorkers
 from media_service.jobs.router import router as jobs_router
 from media_service.jobs.service import JobService
 from media_service.migrations import require_newest
@@ -103,7 +104,7 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
     )
     storage = AsyncStorage(blobs, concurrency=settings.storage_threads)
 
-    memory = UploadMemory(limit_bytes=settings.upload_memory, spill_dir=settings.data_dir / "spill")
+    memory = UploadMemory(limit_bytes=settings.upload_memory, spill_dir=settings.spill_dir)
     memory.spill_dir.mkdir(DIRECTORY_MODE, parents=True, exist_ok=True)
 
     bell = Doorbell(JobSender(settings.effective_broker_url), window=settings.lane_window)
@@ -158,6 +159,7 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
 
     app.state.required_checks = {"database": database.check, "storage": storage.check}
     app.state.optional_checks = {"redis": check_redis}
+    app.state.missing_layers = LivingWorkers(database).missing_layers
 
 
 def announce_key(key: str | None) -> None:

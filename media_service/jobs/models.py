@@ -79,3 +79,20 @@ class Lease(Base):
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     holder: Mapped[UUID]
     until_ms: Mapped[int] = mapped_column(BigInteger)
+
+
+class WorkerProcess(Base):
+    """A process that runs jobs, for as long as it says so; it deletes its row when it ends well.
+
+    A row whose time is over stands for nobody: the process was killed, or has been silent for long. There
+    are as many rows as processes, so they need no index but their key.
+    """
+
+    __tablename__ = "worker_processes"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    host: Mapped[str] = mapped_column(String(255))
+    """For who reads the table; no answer of the API shows it."""
+    missing_layers: Mapped[list[str]]
+    """Walls of the sandbox that the kernel of its machine lacks (`workers/processing/layers.py`)."""
+    alive_until_ms: Mapped[int] = mapped_column(BigInteger)

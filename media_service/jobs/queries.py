@@ -10,7 +10,7 @@ from sqlalchemy.sql.dml import Insert, ReturningUpdate, Update
 
 from media_service.dialects import later_ms, now_ms
 from media_service.jobs.lifecycle import JobStatus
-from media_service.jobs.models import Job, Lease
+from media_service.jobs.models import Job, JobKind, Lease
 
 
 def claim(job_id: UUID, *, token: UUID, lease: timedelta, at: datetime) -> ReturningUpdate[Job]:
@@ -177,6 +177,16 @@ def files_at_work(file_ids: Collection[UUID]) -> Select[UUID | None]:
     """Those of these files that a job is about."""
     unfinished = (JobStatus.QUEUED, JobStatus.RUNNING)
     return select(Job.file_id).where(Job.file_id.in_(file_ids), Job.status.in_(unfinished))
+
+
+def files_given_up(file_ids: Collection[UUID], *, since: datetime) -> Select[UUID | None]:
+    """Those of these files whose processing ended without success after a moment."""
+    return select(Job.file_id).where(
+        Job.file_id.in_(file_ids),
+        Job.kind == JobKind.PROCESS_FILE,
+        Job.status.in_((JobStatus.FAILED, JobStatus.DEAD)),
+        Job.finished_at >= since,
+    )
 
 
 def insert_lease(name: str, *, holder: UUID) -> Insert:
