@@ -90,5 +90,7 @@ def arena(started: Started) -> Iterator[Arena]:
     log_from = len(whole.service.log)
     yield whole
     whole.heal()
-    check_everything(whole, baseline, log_from=log_from)
-    tidy(whole)
+    try:
+        check_everything(whole, baseline, log_from=log_from)
+    finally:
+        tidy(whole)
