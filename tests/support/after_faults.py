@@ -26,7 +26,8 @@ def check_everything(arena: Arena, baseline: dict[str, Usage], *, log_from: int)
     _check_each_upload_made_one_file(arena)
     _eventually(lambda: leaks_since(baseline, arena), "everything that was taken is given back (I8)")
     said = arena.service.log[log_from:].splitlines()
-    assert not [line for line in said if any(word in line for word in DEFECTS)]
+    defects = [line for line in said if any(word in line for word in DEFECTS)]
+    assert not defects, defects
 
 
 def tidy(arena: Arena) -> None:
