@@ -12,6 +12,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from media_service.exceptions import ErrorKind, MediaServiceError
 
 
+SECOND_LOOK = 0.2
+"""Seconds. When a process goes on that was stopped for a while (a suspended machine, a debugger), its timers
+are due before it has read what clients sent meanwhile."""
+
+
 class BodyGuard:
     """Raises MediaServiceError (timed out) out of `receive`, to whoever reads the body."""
 
@@ -41,17 +46,22 @@ class _Body:
         if not self._is_open:
             return await self._receive()  # waits for the client to go away, as streaming answers do
         started = time.monotonic()
-        try:
-            async with asyncio.timeout(self._idle_seconds):
-                message = await self._receive()
-        except TimeoutError:
-            raise _timed_out(f"No byte of the body came for {self._idle_seconds:g} seconds.") from None
-        self._waited_seconds += time.monotonic() - started
+        message = await self._receive_within(self._idle_seconds) or await self._receive_within(SECOND_LOOK)
+        if message is None:
+            raise _timed_out(f"No byte of the body came for {self._idle_seconds:g} seconds.")
+        self._waited_seconds += min(time.monotonic() - started, self._idle_seconds)
         self._received_bytes += len(message.get("body", b""))
         self._is_open = message["type"] == "http.request" and message.get("more_body", False)
         if self._is_open:
             self._check_rate()
         return message
+
+    async def _receive_within(self, seconds: float) -> Message | None:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._receive()
+        except TimeoutError:
+            return None
 
     def _check_rate(self) -> None:
         if self._waited_seconds <= self._idle_seconds:

@@ -12,12 +12,14 @@ import psutil
 import pytest
 
 from tests.support import images
-from tests.support.arena import Arena
+from tests.support.arena import Arena, stopped
 
 MIB = 1024 * 1024
 API_SECONDS = 6 + 5
 """Its grace, and the time for cleaning up after what was cut."""
 WORKER_SECONDS = 35
+BODY_IDLE_SECONDS = 3
+"""The setting of the arena."""
 PHOTOS = 8
 
 
@@ -127,3 +129,23 @@ def _wait_until_gone(pid: int, deadline: float) -> None:
     while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline, f"{pid} does not end"
         time.sleep(0.05)
+
+
+@pytest.mark.fault(
+    "F35", "the API is stopped for longer than its patience, then goes on", "no client is blamed"
+)
+def test_upload_under_way_outlives_a_stopped_api(arena: Arena):
+    """Its claim may run out, which is a 503; but the body came in time, so it is no 408."""
+    pid = arena.service.pids["api"]
+
+    def body() -> Iterator[bytes]:
+        yield bytes(64 * 1024)
+        with stopped(pid):
+            yield bytes(64 * 1024)
+            time.sleep(BODY_IDLE_SECONDS + 1)
+
+    with arena.client() as client:
+        answer = client.post("/v1/files?filename=patient.bin", content=body())
+        assert answer.status_code == 201, answer.text
+        file = answer.json()["items"][0]
+        arena.ledger.acknowledged[file["id"]] = file["sha256"]
