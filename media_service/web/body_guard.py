@@ -11,7 +11,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from media_service.exceptions import ErrorKind, MediaServiceError
 
-
 SECOND_LOOK = 0.2
 """Seconds. When a process goes on that was stopped for a while (a suspended machine, a debugger), its timers
 are due before it has read what clients sent meanwhile."""

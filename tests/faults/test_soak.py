@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from tests.support import s3_proxy
-from tests.support.arena import SECONDS_TO_HEAL, Arena, stopped
+from tests.support.arena import POINTS, SECONDS_TO_HEAL, Arena, stopped
 
 CLIENTS = 4
 MIB = 1024 * 1024
@@ -104,12 +104,6 @@ def _s3(arena: Arena, chance: random.Random) -> None:
 def _arm(arena: Arena, chance: random.Random) -> None:
     arena.arm(chance.choice(POINTS))
 
-
-POINTS = (
-    "upload.claimed", "upload.begun", "upload.part", "upload.completed", "upload.stored", "upload.committed",
-    "doorbell.sent", "job.claimed", "job.rendered", "job.published", "dispatch.marked", "dispatch.sent",
-    "purge.deleted",
-)  # fmt: skip
 
 ANYWHERE: dict[str, Change] = {
     **{f"SIGKILL {role}": _kill(role) for role in ("api", "worker", "dispatcher")},

@@ -132,7 +132,7 @@ def _wait_until_gone(pid: int, deadline: float) -> None:
 
 
 @pytest.mark.fault(
-    "F35", "the API is stopped for longer than its patience, then goes on", "no client is blamed"
+    "F48", "the API is stopped for longer than its patience, then goes on", "no client is blamed"
 )
 def test_upload_under_way_outlives_a_stopped_api(arena: Arena):
     """Its claim may run out, which is a 503; but the body came in time, so it is no 408."""

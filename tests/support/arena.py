@@ -29,6 +29,13 @@ SLACK_SECONDS = 1.5
 PRIVATE = (*PRIVATE_WORDS, "secret-backend", "127.0.0.1:", "postgresql", "psycopg", "media-faults")
 """What no answer may hold (I10)."""
 
+POINTS = (
+    "upload.claimed", "upload.begun", "upload.part", "upload.completed", "upload.stored", "upload.committed",
+    "doorbell.sent", "job.claimed", "job.rendered", "job.published", "dispatch.marked", "dispatch.sent",
+    "purge.deleted",
+)  # fmt: skip
+"""Every named fault point of the service."""
+
 # Timers short enough to wait for; each is a setting.
 SETTINGS = {
     "MEDIA_RESTART_MAX_PAUSE": "PT0.5S",
