@@ -17,7 +17,12 @@ LARGE = bytes(11 * MIB)
 
 @pytest.mark.fault("F1", "SIGKILL of the API in mid-body", "no file, no object, no claim stays")
 @pytest.mark.parametrize(
-    "sent_bytes", [1, 3 * MIB, 10 * MIB], ids=["first byte", "mid-part", "between parts"]
+    "sent_bytes",
+    [
+        pytest.param(1, marks=pytest.mark.slow, id="first byte"),
+        pytest.param(3 * MIB, marks=pytest.mark.slow, id="mid-part"),
+        pytest.param(10 * MIB, id="between parts"),
+    ],
 )
 def test_body_that_was_under_way_leaves_nothing(arena: Arena, sent_bytes: int):
     service = arena.service
@@ -43,12 +48,12 @@ def test_body_that_was_under_way_leaves_nothing(arena: Arena, sent_bytes: int):
 @pytest.mark.parametrize(
     ("point", "body"),
     [
-        ("upload.claimed", LARGE),
-        ("upload.begun", LARGE),
-        ("upload.part", LARGE),
-        ("upload.completed", LARGE),
+        pytest.param("upload.claimed", LARGE, marks=pytest.mark.slow),
+        pytest.param("upload.begun", LARGE, marks=pytest.mark.slow),
+        pytest.param("upload.part", LARGE, marks=pytest.mark.slow),
+        pytest.param("upload.completed", LARGE, marks=pytest.mark.slow),
         ("upload.stored", LARGE),
-        ("upload.stored", b"small"),
+        pytest.param("upload.stored", b"small", marks=pytest.mark.slow),
     ],
 )
 def test_upload_that_died_before_its_commit_is_made_once_when_it_is_sent_again(

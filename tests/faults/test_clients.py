@@ -45,6 +45,8 @@ def _too_much(client: RawConnection) -> None:
     assert client.answer().status in {201, 400}
 
 
+QUICK = {"FIN", "RST"}
+
 LEAVING: tuple[tuple[str, Callable[[RawConnection], None]], ...] = (
     ("FIN", _fin),
     ("RST", _reset),
@@ -57,7 +59,13 @@ LEAVING: tuple[tuple[str, Callable[[RawConnection], None]], ...] = (
 @pytest.mark.fault(
     "F31", "clients that break off, stall or drip in mid-body", "nothing stays after five seconds"
 )
-@pytest.mark.parametrize("leave", [leave for _, leave in LEAVING], ids=[name for name, _ in LEAVING])
+@pytest.mark.parametrize(
+    "leave",
+    [
+        pytest.param(leave, id=name, marks=[] if name in QUICK else pytest.mark.slow)
+        for name, leave in LEAVING
+    ],
+)
 def test_upload_whose_client_leaves_is_gone_soon(arena: Arena, leave: Callable[[RawConnection], None]):
     service, objects = arena.service, arena.configuration.objects
     with RawConnection(service.port) as client:
@@ -93,6 +101,7 @@ def http_digest(arena: Arena) -> str:
         return str(client.get("/v1/files").json()["items"][0]["sha256"])
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F32", "500 connections that never finish a head", "readiness within half a second")
 def test_half_open_connections_do_not_slow_readiness(arena: Arena):
     service = arena.service

@@ -24,6 +24,7 @@ on_a_server = pytest.mark.parametrize("started", ["postgresql-s3"], indirect=Tru
 embedded_only = pytest.mark.parametrize("started", ["embedded"], indirect=True)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F17", "the database is down", "503 within five seconds, and nothing stays")
 @on_a_server
 def test_requests_are_refused_in_time_while_the_database_is_down(arena: Arena):
@@ -32,6 +33,7 @@ def test_requests_are_refused_in_time_while_the_database_is_down(arena: Arena):
     _check_refusals(arena)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F17", "the database goes down between the bytes and the commit", "503, nothing stays")
 @on_a_server
 def test_upload_whose_commit_fails_leaves_nothing(arena: Arena):
@@ -49,6 +51,7 @@ def test_upload_whose_commit_fails_leaves_nothing(arena: Arena):
     arena.service.wait_until(lambda: not arena.configuration.objects.keys(), "nothing stays")
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F17", "the database goes down while a worker decodes", "the job is done once it is back")
 @on_a_server
 def test_photo_becomes_ready_although_the_database_was_down_while_it_was_decoded(arena: Arena):
@@ -62,6 +65,7 @@ def test_photo_becomes_ready_although_the_database_was_down_while_it_was_decoded
     arena.wait_until_ready(taken)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F17", "the database is down when a worker takes its message", "the job is sent again")
 @on_a_server
 def test_photo_becomes_ready_although_the_database_was_down_at_its_claim(arena: Arena):
@@ -83,6 +87,7 @@ def test_requests_are_refused_in_time_while_the_database_hangs(arena: Arena):
     _check_refusals(arena)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F18", "the database hangs in the middle of a large upload", "503 in time, nothing stays")
 @on_a_server
 def test_upload_is_refused_in_time_when_the_database_hangs_meanwhile(arena: Arena):
@@ -103,6 +108,7 @@ def test_upload_is_refused_in_time_when_the_database_hangs_meanwhile(arena: Aren
     arena.service.wait_until(lambda: not arena.configuration.objects.keys(), "nothing stays")
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F18", "a table is locked for long, and every connection waits", "503 in time")
 @on_a_server
 def test_requests_are_refused_in_time_while_all_connections_wait(arena: Arena):
@@ -113,6 +119,7 @@ def test_requests_are_refused_in_time_while_all_connections_wait(arena: Arena):
         connection.execute("ROLLBACK")
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F18", "another process holds SQLite's only lock", "503 in time; reads go on")
 @embedded_only
 def test_writes_are_refused_in_time_while_sqlite_is_locked(arena: Arena):

@@ -7,6 +7,7 @@ from tests.support.arena import Arena
 PHOTOS = 12
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F4", "SIGKILL of the dispatcher around its message", "sent again, one effect")
 @pytest.mark.parametrize("point", ["dispatch.marked", "dispatch.sent"])
 def test_job_that_the_dispatcher_was_about_to_send_runs_once(arena: Arena, point: str):
@@ -19,6 +20,7 @@ def test_job_that_the_dispatcher_was_about_to_send_runs_once(arena: Arena, point
     arena.wait_until_ready([file_id])
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F5", "two dispatchers, one of them killed", "one leads, the other takes over")
 def test_two_dispatchers_do_nothing_twice(arena: Arena):
     with arena.service.one_more("dispatcher"), arena.client() as client:

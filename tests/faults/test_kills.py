@@ -54,12 +54,14 @@ def test_no_photo_is_lost_when_one_process_after_the_other_is_killed(arena: Aren
                 number += 1
                 taken.append(arena.upload_until_taken(client, f"photo {client_number}.{number}"))
 
+    def wait_for(count: int) -> None:
+        arena.service.wait_until(lambda: len(taken) >= count, "photos arrive")
+
     with ThreadPoolExecutor(CLIENTS) as pool:
         clients = [pool.submit(live, number) for number in range(CLIENTS)]
         try:
             for kill in VICTIMS:
-                enough = len(taken) + PHOTOS_BETWEEN
-                arena.service.wait_until(lambda enough=enough: len(taken) >= enough, "photos arrive")
+                wait_for(len(taken) + PHOTOS_BETWEEN)
                 kill(arena)
         finally:
             over.set()

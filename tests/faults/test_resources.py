@@ -81,6 +81,7 @@ def client(cramped: Configuration) -> Iterator[httpx2.Client]:
     cramped.service.wait_until(lambda: not cramped.objects.unfinished(), "and nothing half-done")
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F29", "no room for parts that grow on disk", "507; the next that fits is taken")
 def test_upload_that_finds_no_room_to_spill_is_a_507(
     client: httpx2.Client, cramped: Configuration, disks: SmallDisks
@@ -91,6 +92,7 @@ def test_upload_that_finds_no_room_to_spill_is_a_507(
     assert client.post("/v1/files", content=os.urandom(MIB // 4)).status_code == 201
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F29", "no room for objects", "507; what was written is gone, the next that fits is taken")
 def test_upload_that_finds_no_room_in_the_storage_is_a_507(
     client: httpx2.Client, cramped: Configuration, disks: SmallDisks
@@ -101,6 +103,7 @@ def test_upload_that_finds_no_room_in_the_storage_is_a_507(
     assert client.post("/v1/files", content=os.urandom(MIB // 4)).status_code == 201
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F29", "no room for a worker's scratch files", "the others go on; done once there is room")
 def test_photo_that_finds_no_room_in_the_scratch_folder_waits_for_it(
     client: httpx2.Client, cramped: Configuration, disks: SmallDisks
@@ -129,6 +132,7 @@ def _check_507(answer: httpx2.Response) -> None:
     assert (answer.status_code, answer.json()["code"]) == (507, "storage-full")
 
 
+@pytest.mark.slow
 @pytest.mark.fault(
     "F30", "the API has no descriptor left", "503 or a wait, no crash; well once there are some"
 )

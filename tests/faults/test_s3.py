@@ -25,18 +25,26 @@ WRITES = ("put", "create_upload", "put_part", "complete_upload")
 
 
 @pytest.mark.fault("F21", "S3 answers 500 or 503, twice per call", "tried again; the upload is whole")
-@pytest.mark.parametrize("fault", [status(503, "SlowDown"), status(500, "InternalError")], ids=["503", "500"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(status(503, "SlowDown"), marks=pytest.mark.slow, id="503"),
+        pytest.param(status(500, "InternalError"), id="500"),
+    ],
+)
 def test_upload_survives_passing_errors_of_each_call(arena: Arena, fault: Fault):
     s3_of(arena).inject(*WRITES, "open", fault=fault, times=2)
     _upload_all_sorts(arena)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F21", "S3 resets connections, once per call", "tried again; the upload is whole")
 def test_upload_survives_reset_connections(arena: Arena):
     s3_of(arena).inject(*WRITES, "open", fault=s3_proxy.reset, times=1)
     _upload_all_sorts(arena)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F21", "S3 answers 503 to DELETE", "the objects go when it recovers")
 def test_delete_survives_an_outage(arena: Arena):
     with arena.client() as client:
@@ -48,6 +56,7 @@ def test_delete_survives_an_outage(arena: Arena):
     arena.service.wait_until(lambda: not arena.configuration.objects.of_file(file_id), "its objects are gone")
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F21", "S3 answers 503 for longer than the budget", "503 in time, and nothing stays")
 @pytest.mark.parametrize("operation", WRITES)
 def test_upload_during_an_outage_is_refused_and_leaves_nothing(arena: Arena, operation: str):
@@ -55,12 +64,14 @@ def test_upload_during_an_outage_is_refused_and_leaves_nothing(arena: Arena, ope
     _check_refused(arena, b"small" if operation == "put" else LARGE)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F22", "S3 answers 429", "tried again; the upload is whole")
 def test_upload_survives_too_many_requests(arena: Arena):
     s3_of(arena).inject(*WRITES, "open", fault=status(429, "TooManyRequests"), times=2)
     _upload_all_sorts(arena)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F23", "S3 hangs", "503 within half a minute, and nothing stays")
 @pytest.mark.parametrize("operation", ["put", "put_part", "complete_upload"])
 def test_upload_to_a_store_that_hangs_is_refused_in_time(arena: Arena, operation: str):
@@ -68,6 +79,7 @@ def test_upload_to_a_store_that_hangs_is_refused_in_time(arena: Arena, operation
     _check_refused(arena, b"small" if operation == "put" else LARGE)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F23", "S3 hangs for one call", "tried again; the upload is whole")
 def test_upload_survives_one_call_that_hangs(arena: Arena):
     s3_of(arena).inject("put_part", "complete_upload", fault=s3_proxy.hang, times=1)
@@ -77,6 +89,7 @@ def test_upload_survives_one_call_that_hangs(arena: Arena):
         assert answer.status_code == 201, answer.text
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F23", "S3 hangs for downloads, and many ask", "503 in time; readiness stays quick")
 def test_downloads_from_a_store_that_hangs_are_refused_in_time(arena: Arena):
     with arena.client() as client:
@@ -129,6 +142,7 @@ def test_completion_that_failed_under_a_200_is_refused(arena: Arena):
     _check_refused(arena, LARGE)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F25", "S3 truncates what a worker fetches", "never a rendition of a part; tried again")
 def test_worker_makes_nothing_of_a_truncated_original(arena: Arena):
     s3_of(arena).inject("open", fault=s3_proxy.truncate, times=2)
@@ -151,6 +165,7 @@ def test_truncated_download_is_broken_off(arena: Arena):
         assert client.get(f"/v1/files/{file_id}/content").content == LARGE
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F26", "S3 gives a worker other bytes than it got", "found by SHA-256; tried again")
 def test_worker_makes_nothing_of_altered_bytes(arena: Arena):
     s3_of(arena).inject("open", fault=s3_proxy.flip_a_bit, times=2)
@@ -158,6 +173,7 @@ def test_worker_makes_nothing_of_altered_bytes(arena: Arena):
         arena.wait_until_ready([arena.upload_until_taken(client, "altered")])
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F27", "S3 refuses the credentials", "503 and not ready, nothing disclosed, nothing stays")
 def test_refused_credentials_are_an_outage(arena: Arena):
     s3_of(arena).inject(*WRITES, "open", "check", "head", fault=status(403, "AccessDenied"))

@@ -44,6 +44,7 @@ def test_upload_that_ends_within_the_grace_is_taken(arena: Arena):
     arena.service.wait_until_restarted("api", old_pid=pid)
 
 
+@pytest.mark.slow
 @pytest.mark.fault(
     "F39", "SIGTERM to the API, and an upload that takes longer than the grace", "cut; nothing stays"
 )
@@ -92,6 +93,7 @@ def test_worker_ends_what_it_has_begun(arena: Arena):
     assert not [line for line in jobs if any(file_id in line for file_id in taken)]
 
 
+@pytest.mark.slow
 @pytest.mark.fault(
     "F40", "SIGQUIT or a second SIGTERM to a worker", "it ends at once; its jobs are done again"
 )
@@ -107,6 +109,7 @@ def test_worker_that_ends_at_once_loses_no_job(arena: Arena, signals: tuple[sign
     arena.wait_until_ready(taken)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F40", "Ctrl-C to all, with jobs queued", "after the next start every photo becomes ready")
 def test_whole_service_stops_with_work_queued_and_goes_on_when_it_starts(arena: Arena):
     taken = _photos_under_way(arena)
@@ -131,6 +134,7 @@ def _wait_until_gone(pid: int, deadline: float) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.fault(
     "F48", "the API is stopped for longer than its patience, then goes on", "no client is blamed"
 )

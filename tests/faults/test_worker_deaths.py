@@ -38,6 +38,7 @@ def test_photos_of_a_killed_worker_become_ready(arena: Arena, under_way: list[st
     assert not child.is_running()
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F6", "SIGKILL of a worker between two steps of a job", "one effect")
 @pytest.mark.parametrize("point", ["job.claimed", "job.rendered", "job.published"])
 def test_worker_that_dies_between_two_steps_has_one_effect(arena: Arena, point: str):
@@ -48,6 +49,7 @@ def test_worker_that_dies_between_two_steps_has_one_effect(arena: Arena, point: 
     arena.wait_until_ready([file_id])
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F6", "SIGKILL of a worker that removes a deleted file", "its objects go")
 def test_worker_that_dies_while_it_purges_leaves_nothing(arena: Arena):
     with arena.client() as client:
@@ -68,6 +70,7 @@ def test_photo_whose_child_is_killed_becomes_ready(arena: Arena, under_way: list
     assert arena.service.pids["worker"] == worker
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F7", "SIGKILL of the children's zygote", "the next job starts another")
 def test_photos_become_ready_after_the_zygote_is_killed(arena: Arena, under_way: list[str]):
     worker = arena.service.pids["worker"]
@@ -113,6 +116,7 @@ def test_stopped_worker_changes_nothing_when_it_wakes(arena: Arena, under_way: l
         arena.wait_until_ready(under_way)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F10", "a decode that never ends", "killed at its limit, and tried again")
 def test_child_that_hangs_is_killed_and_its_photo_becomes_ready(arena: Arena, under_way: list[str]):
     child = arena.wait_for_sandbox_child()
