@@ -140,13 +140,15 @@ class RunningService:
         return pid
 
     @contextmanager
-    def one_more(self, role: str) -> Iterator["subprocess.Popen[bytes]"]:
+    def one_more(
+        self, role: str, *, env: Mapping[str, str] | None = None
+    ) -> Iterator["subprocess.Popen[bytes]"]:
         """A second `worker` or `dispatcher` beside the supervised one while the block runs."""
         with (self.folder / "service.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "workers", role],
                 cwd=self.folder,
-                env=self._environment(),
+                env={**self._environment(), **(env or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
