@@ -10,6 +10,8 @@ from tests.support.arena import Arena
 
 CLIENTS = 4
 PHOTOS_BETWEEN = 8
+PAUSE_SECONDS = 0.2
+"""Of a client between two photos: what arrives must also be processed before the patience of the test ends."""
 
 
 def _kill_child(arena: Arena) -> None:
@@ -50,7 +52,7 @@ def test_no_photo_is_lost_when_one_process_after_the_other_is_killed(arena: Aren
     def live(client_number: int) -> None:
         with arena.client() as client:
             number = 0
-            while not over.is_set():
+            while not over.wait(PAUSE_SECONDS):
                 number += 1
                 taken.append(arena.upload_until_taken(client, f"photo {client_number}.{number}"))
 
