@@ -11,7 +11,7 @@ from tests.support.arena import Arena
 CLIENTS = 4
 PHOTOS_BETWEEN = 8
 PAUSE_SECONDS = 0.2
-"""Of a client between two photos: what arrives must also be processed before the patience of the test ends."""
+"""Of a client between two photos: all that arrives must be processed before the test's patience ends."""
 
 
 def _kill_child(arena: Arena) -> None:
