@@ -13,6 +13,8 @@ import pyvips
 from numpy.typing import NDArray
 from PIL import Image
 
+from workers.processing import tiff
+
 _LAZY = {"access": "sequential", "fail_on": "error"}
 """Damage is an error, never a half picture. Not "warning": libpng warns of many harmless profiles."""
 
@@ -60,18 +62,25 @@ def _decode_heif(source: Path, _shrink: int) -> Decoded:
     """
     heif = pi_heif.open_heif(source)
     pixels = np.asarray(heif)[:, : heif.size[0]]
+    if pixels.dtype == np.uint16:
+        pixels = (pixels >> 8).astype(np.uint8)  # gray of 10 and 12 bits, which pi-heif leaves as it is
     return Decoded(_to_vips(pixels, heif.info.get("icc_profile")), owner=heif)
 
 
 def _decode_tiff(source: Path, _shrink: int) -> Decoded:
+    if tiff.is_left_to_pillow(source):
+        return _decode_by_pillow(source, "TIFF")
     # "unlimited": libvips' own bound of 50 MB a strip refuses honest scans of one strip; RLIMIT_AS is ours.
-    return Decoded(pyvips.Image.tiffload(str(source), page=0, n=1, unlimited=True, **_LAZY))
+    image = pyvips.Image.tiffload(str(source), page=0, n=1, unlimited=True, **_LAZY)
+    return Decoded(tiff.without_spare_bands(image, source))
 
 
 def _decode_by_pillow(source: Path, format_name: str) -> Decoded:
-    """Decode now: the libvips wheel has no BMP and no icons, and its AVIF knows no sequences."""
+    """Decode now: the libvips wheel has no BMP, no icons, not all TIFF, and its AVIF knows no sequences."""
     with Image.open(source, formats=[format_name]) as image:
         image.load()
+        if image.mode == "LAB":
+            return Decoded(_to_lab(np.asarray(image)))
         return Decoded(_to_vips(np.asarray(_in_plain_mode(image)), image.info.get("icc_profile")))
 
 
@@ -90,6 +99,13 @@ def _to_vips(pixels: NDArray[np.uint8], profile: object) -> pyvips.Image:
     image = image.copy(interpretation="b-w" if bands <= 2 else "srgb")
     _attach_profile(image, profile)
     return image
+
+
+def _to_lab(pixels: NDArray[np.uint8]) -> pyvips.Image:
+    """From CIELAB as Pillow and TIFF 6.0 §23 store it: L* of 0 to 255, a* and b* of -128 to 127."""
+    around_128 = pixels ^ np.array([0, 128, 128], np.uint8)
+    scaled = _to_vips(around_128, None).linear([100 / 255, 1, 1], [0, -128, -128])
+    return scaled.copy(interpretation="lab")
 
 
 def _attach_profile(image: pyvips.Image, profile: object) -> None:
