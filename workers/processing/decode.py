@@ -52,7 +52,19 @@ def _decode_webp(source: Path, _shrink: int) -> Decoded:
 
 
 def _decode_gif(source: Path, _shrink: int) -> Decoded:
-    return Decoded(pyvips.Image.gifload(str(source), n=1, **_LAZY))
+    """Transparent where the first frame does not reach, as in browsers; libvips may make that black."""
+    image = pyvips.Image.gifload(str(source), n=1, **_LAZY)
+    left, top, right, bottom = _first_frame_of_gif(source)
+    width, height = min(right, image.width) - left, min(bottom, image.height) - top
+    if image.hasalpha() or (width, height) == (image.width, image.height) or min(width, height) < 1:
+        return Decoded(image)
+    frame = image.crop(left, top, width, height).addalpha()
+    return Decoded(frame.embed(left, top, image.width, image.height))
+
+
+def _first_frame_of_gif(source: Path) -> tuple[int, int, int, int]:
+    with Image.open(source, formats=["GIF"]) as header:
+        return header.tile[0].extents or (0, 0, *header.size)
 
 
 def _decode_heif(source: Path, _shrink: int) -> Decoded:

@@ -1,5 +1,7 @@
 """Valid files of kinds that a library gets wrong, all met in public corpora: docs/reference/corpora.md."""
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
@@ -7,6 +9,7 @@ from PIL import Image, ImageCms
 from media_service.exceptions import MediaServiceError
 from tests.support import images
 from tests.support.hostile_makers import (
+    gif_of_size,
     tiff_of_bands,
     tiff_of_old_jpeg,
 )
@@ -86,6 +89,16 @@ def test_gray_heic_of_more_than_8_bits_gives_its_pixels(process: Process):
     deep = Image.fromarray(gray.astype(np.uint16) << 8)
     made = opened(process(images.encode(deep, "HEIF", quality=90), "image/heic").renditions[0])
     assert difference(made.convert("L"), SCENE.convert("L")) < 3
+
+
+def test_gif_is_transparent_where_its_first_frame_does_not_reach(process: Process):
+    made = opened(process(gif_of_size(64, 48), "image/gif").renditions[0])
+    with Image.open(io.BytesIO(gif_of_size(32, 24))) as frame:
+        expected = frame.convert("RGB")
+    assert made.size == (64, 48)
+    assert difference(made.crop((0, 0, 32, 24)).convert("RGB"), expected) < 2
+    assert made.crop((32, 0, 64, 48)).getchannel("A").getextrema() == (0, 0)
+    assert made.crop((0, 0, 32, 24)).getchannel("A").getextrema() == (255, 255)
 
 
 def test_sizes_that_libheif_refuses_are_not_taken_for_want_of_memory():
