@@ -231,3 +231,8 @@ def heic_of_size(width: int, height: int) -> bytes:
     return images.heic().replace(
         b"ispe" + struct.pack(">III", 0, 640, 480), b"ispe" + struct.pack(">III", 0, width, height)
     )
+
+
+def jpeg_with_junk() -> bytes:
+    """Bytes between two segments of the header, as some cameras and editors leave them."""
+    return images.jpeg().replace(b"\xff\xdb", b"\0junk\xff\0\xff\xff\xdb", 1)

@@ -13,7 +13,7 @@ import pyvips
 from numpy.typing import NDArray
 from PIL import Image
 
-from workers.processing import tiff
+from workers.processing import jpeg, tiff
 
 _LAZY = {"access": "sequential", "fail_on": "error"}
 """Damage is an error, never a half picture. Not "warning": libpng warns of many harmless profiles."""
@@ -40,7 +40,10 @@ def decode(source: Path, format_name: str, *, shrink: int) -> Decoded:
 
 
 def _decode_jpeg(source: Path, shrink: int) -> Decoded:
-    return Decoded(pyvips.Image.jpegload(str(source), shrink=shrink, **_LAZY_JPEG))
+    clean = jpeg.without_junk(source)
+    if clean is None:
+        return Decoded(pyvips.Image.jpegload(str(source), shrink=shrink, **_LAZY_JPEG))
+    return Decoded(pyvips.Image.jpegload_buffer(clean, shrink=shrink, **_LAZY_JPEG), owner=clean)
 
 
 def _decode_png(source: Path, _shrink: int) -> Decoded:

@@ -1,6 +1,7 @@
 """Valid files of kinds that a library gets wrong, all met in public corpora: docs/reference/corpora.md."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,12 +11,14 @@ from media_service.exceptions import MediaServiceError
 from tests.support import images
 from tests.support.hostile_makers import (
     gif_of_size,
+    jpeg_with_junk,
     tiff_of_bands,
     tiff_of_old_jpeg,
 )
 from tests.unit.processing.conftest import Process
 from tests.unit.processing.test_pixels import difference, opened
 from workers.processing.engine import is_out_of_memory
+from workers.processing.jpeg import without_junk
 
 SCENE = images.scene(320, 240)
 TIFF = "image/tiff"
@@ -99,6 +102,30 @@ def test_gif_is_transparent_where_its_first_frame_does_not_reach(process: Proces
     assert difference(made.crop((0, 0, 32, 24)).convert("RGB"), expected) < 2
     assert made.crop((32, 0, 64, 48)).getchannel("A").getextrema() == (0, 0)
     assert made.crop((0, 0, 32, 24)).getchannel("A").getextrema() == (255, 255)
+
+
+def test_jpeg_with_bytes_between_its_segments_is_shown(process: Process):
+    made = opened(process(jpeg_with_junk()).renditions[0])
+    assert difference(made, images.scene(400, 300)) < 2.5
+
+
+def test_half_a_jpeg_with_bytes_between_its_segments_is_refused(process: Process):
+    whole = jpeg_with_junk()
+    with pytest.raises(MediaServiceError) as error:
+        process(whole[: len(whole) // 2] + b"\xff\xd9")
+    assert error.value.code == "unreadable-media"
+
+
+def test_only_junk_is_taken_out_of_a_jpeg(tmp_path: Path):
+    source = tmp_path / "source"
+    for data, expected in (
+        (images.jpeg(), None),
+        (jpeg_with_junk(), images.jpeg()),
+        (b"\xff\xd8", None),
+        (b"\xff\xd8\xff\xdb\xff\xff", None),
+    ):
+        source.write_bytes(data)
+        assert without_junk(source) == expected
 
 
 def test_sizes_that_libheif_refuses_are_not_taken_for_want_of_memory():
