@@ -33,7 +33,8 @@ def _segments(head: bytes) -> Iterator[bytes]:
         elif code[0] in _WITHOUT_LENGTH:
             place += 2
         else:
-            begin, place = place, place + 2 + int.from_bytes(head[place + 2 : place + 4], "big")
+            length = int.from_bytes(head[place + 2 : place + 4], "big")
+            begin, place = place, place + 2 + max(length, 2)  # it counts itself, whatever it says
             yield head[begin:place]
             if code[0] in {_START_OF_SCAN, _END_OF_IMAGE}:
                 yield head[place:]

@@ -36,15 +36,15 @@ def without_spare_bands(image: pyvips.Image, source: Path) -> pyvips.Image:
     spare = image.bands - colors
     if spare <= 0:
         return image
-    # Only an explicit zero says that it is none: some programs forget the tag. libvips scales that of CIELAB
-    # wrongly, to fully transparent.
-    if (
-        spare == 1
-        and image.interpretation != "labs"
-        and _first(_read_tags(source).get(_EXTRA_SAMPLES)) != _UNSPECIFIED
-    ):
-        return image
-    return image.extract_band(0, n=colors)
+    keeps_alpha = _first_is_alpha(_read_tags(source).get(_EXTRA_SAMPLES), spare)
+    # libvips scales the alpha of CIELAB wrongly, to fully transparent.
+    bands = colors + 1 if keeps_alpha and image.interpretation != "labs" else colors
+    return image.extract_band(0, n=bands)
+
+
+def _first_is_alpha(extra_samples: object, spare: int) -> bool:
+    """Some programs forget the tag; a single spare band then is alpha, as elsewhere."""
+    return spare == 1 if extra_samples is None else _first(extra_samples) != _UNSPECIFIED
 
 
 def _read_tags(source: Path) -> Mapping[int, Any]:

@@ -76,9 +76,11 @@ def test_spare_bands_of_a_tiff_are_no_transparency(process: Process, bands: int)
     assert opened(result.renditions[0]).getpixel((0, 0)) == (200, 100, 50)
 
 
-@pytest.mark.parametrize("extra", [1, 2, None])
-def test_alpha_of_a_tiff_is_kept_also_where_its_tag_is_missing(process: Process, extra: int | None):
-    result = process(tiff_of_bands(4, photometric=2, extra=extra), TIFF)
+@pytest.mark.parametrize(("bands", "extra"), [(4, 1), (4, 2), (4, None), (5, 2)])
+def test_alpha_of_a_tiff_is_kept_also_where_its_tag_is_missing(
+    process: Process, bands: int, extra: int | None
+):
+    result = process(tiff_of_bands(bands, photometric=2, extra=extra), TIFF)
     assert result.metadata["has_alpha"] is True
 
 
@@ -122,6 +124,7 @@ def test_only_junk_is_taken_out_of_a_jpeg(tmp_path: Path):
         (images.jpeg(), None),
         (jpeg_with_junk(), images.jpeg()),
         (b"\xff\xd8", None),
+        (b"\xff\xd8\xff\xfe\0\0\xff\xda\0\2", None),
         (b"\xff\xd8\xff\xdb\xff\xff", None),
     ):
         source.write_bytes(data)
