@@ -11,6 +11,8 @@ RUN := .venv
 DEV := .venv-dev
 # Arguments for pytest: make test T="tests/unit -k keys"
 T ?=
+# Arguments for the faults: make faults F="-k soak --soak-seconds 600"
+F ?=
 # Arguments for the benchmarks: make bench B="--quick --only downloads"
 B ?=
 
@@ -69,6 +71,10 @@ test: ## run the tests; T="..." is passed to pytest
 test-s3: ## the storage contract on OpenStack Swift, from Debian's packages
 	@sh -c "$$SETUP" setup $(DEV) requirements/dev.txt
 	@exec $(DEV)/bin/python -m tests.support.swift_server
+
+faults: ## every fault of the matrix and a soak, on both configurations; writes docs/reference/faults.md
+	@sh -c "$$SETUP" setup $(DEV) requirements/dev.txt
+	@exec $(DEV)/bin/python -m pytest tests/faults -m "slow or not slow" --fault-table docs/reference/faults.md $(F)
 
 check: ## lint, format, types, import rules, migrations
 	@sh -c "$$SETUP" setup $(DEV) requirements/dev.txt

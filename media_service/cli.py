@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -101,6 +102,19 @@ def dispatcher() -> None:
 
 
 @app.command()
+def sweep(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    grace: Annotated[
+        str | None,
+        typer.Option(help="How old a thing must be, as PT1H or 3600; default: MEDIA_WORKER_SWEEP_GRACE."),
+    ] = None,
+) -> None:
+    """Find what nobody owns and what is missing, once through everything; the dispatcher does it in bits."""
+    _become("sweep", *(["--dry-run"] if dry_run else []), *([] if grace is None else [f"--grace={grace}"]))
+
+
+@app.command()
 def migrate(
     *,
     check: Annotated[bool, typer.Option(help="Also see whether models and migrations agree.")] = False,
@@ -119,9 +133,9 @@ def main() -> None:
     app()
 
 
-def _become(role: str) -> None:
+def _become(role: str, *options: str) -> None:
     # Replaces this process, so that no import of the API stays in a worker's memory.
-    os.execv(sys.executable, [sys.executable, "-m", "workers", role])  # noqa: S606 - a fixed argv
+    os.execv(sys.executable, [sys.executable, "-m", "workers", role, *options])  # noqa: S606 - an argv, no shell
 
 
 def _check_port(settings: Settings) -> None:
@@ -157,23 +171,23 @@ async def _ensure_admin(settings: Settings) -> list[str]:
 def _children(settings: Settings) -> list[Child]:
     """What the whole service consists of, in the order of start."""
     env = {"PYTHONPATH": str(PROJECT_ROOT)}
+    child = partial(Child, max_backoff_seconds=settings.restart_max_pause.total_seconds())
     children = []
     if settings.redis_url is None:
         bundled = embedded.prepare(settings.data_dir)
-        children.append(Child("redis", bundled.argv, ready=bundled.is_ready))
+        children.append(child("redis", bundled.argv, ready=bundled.is_ready))
     # A setting that only the workers know must stop the start too, not make them die again and again.
     children.append(Child("check", [sys.executable, "-m", "workers", "check"], env=env, once=True))
     # The API comes last: the start is over when it answers, and the others load meanwhile.
     for role in ("worker", "dispatcher"):
         argv = [sys.executable, "-m", "workers", role]
-        children.append(Child(role, argv, env=env, grace_seconds=WORKER_GRACE_SECONDS))
+        children.append(child(role, argv, env=env, grace_seconds=WORKER_GRACE_SECONDS))
     children.append(
-        Child(
+        child(
             "api",
             [sys.executable, "-m", "media_service.cli", "serve"],
             env=env,
-            grace_seconds=(settings.shutdown_delay + settings.shutdown_grace).total_seconds()
-            + CLEAN_UP_SECONDS,
+            grace_seconds=_api_seconds_to_end(settings),
             ready=_answers(settings),
         )
     )

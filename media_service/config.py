@@ -5,6 +5,7 @@ a composition root is given the values, or a section, that concern them.
 """
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -27,6 +28,7 @@ from media_service.auth.config import AuthSettings
 from media_service.aws.config import S3Settings
 from media_service.broker.embedded import embedded_socket
 from media_service.broker.urls import RedisAddress, socket_url
+from media_service.durations import Duration
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.idempotency.config import IdempotencySettings
 from media_service.jobs.config import JobSettings
@@ -62,6 +64,9 @@ class ServerSettings(BaseModel):
     """`redis://`, `rediss://` or `unix://`. Default: a bundled server in the data directory."""
     broker_url: str | None = None
     """Celery's broker. Default: the Redis URL."""
+    restart_max_pause: Duration = timedelta(seconds=10)
+    """Of the one-command service, before a process that died again and again is started once more. Shorter is
+    back sooner after an outage; longer costs less while a process cannot live."""
     log_format: Literal["auto", "json", "text"] = "auto"
     """`auto` writes text to a terminal and JSON to anything else."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -128,6 +133,11 @@ class Settings(
             return str(self.public_url).rstrip("/")
         host = "localhost" if self.host in {"0.0.0.0", "127.0.0.1", "::", "::1"} else self.host  # noqa: S104 - compared, not bound
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def spill_dir(self) -> Path:
+        """Where parts of uploads grow that find no room in memory."""
+        return self.data_dir / "spill"
 
     @property
     def effective_database_url(self) -> str:

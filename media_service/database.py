@@ -5,12 +5,15 @@ and never commits. No transaction is open while bytes move.
 """
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext
+from datetime import timedelta
 from typing import TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session
@@ -24,14 +27,37 @@ from media_service.dialects import (
     async_url,
     configure_engine,
     engine_options,
+    may_pass_at_once,
     translated_database_errors,
 )
+from media_service.impatient_connection import ImpatientConnection
 
 T = TypeVar("T")
 
-WRITER_TURN_SECONDS = 6
+PATIENCE_SECONDS = 4.5
+"""Of a request for its database, waiting for a connection included. A server that hangs, or a network that
+swallows everything, must cost an answer within five seconds and no more; a healthy one takes milliseconds."""
+AFTERMATH_SECONDS = 0.5
+"""For what follows a failure: what is not tidied up by then is left to leases and the sweeper."""
+BUSY_TIMEOUT = timedelta(seconds=2)
+"""For SQLite's lock, when a writer of another process holds it."""
+WRITER_TURN_SECONDS = 2.5
 """How long a write may wait for those before it, where the database has one writer; then it is refused.
-Longer than SQLite's own busy timeout, so that one stuck writer of another process costs one refusal."""
+Longer than the busy timeout, so that one stuck writer of another process costs one refusal; both together
+are the patience of a request."""
+MAX_TRIES = 3
+"""Of a transaction that others got into the way of."""
+
+
+@asynccontextmanager
+async def aftermath() -> AsyncIterator[None]:
+    """Bounds a use of the database that tidies up after a failure, perhaps one of the database itself.
+
+    Raises MediaServiceError (unavailable) when the time is over.
+    """
+    with translated_database_errors():
+        async with asyncio.timeout(AFTERMATH_SECONDS):
+            yield
 
 
 class Database:
@@ -39,8 +65,11 @@ class Database:
 
     def __init__(self, url: str, *, pool_size: int) -> None:
         parsed = async_url(url)
-        self._engine = create_async_engine(parsed, **engine_options(parsed, pool_size=pool_size))
-        configure_engine(self._engine.sync_engine)
+        options = engine_options(parsed, pool_size=pool_size)
+        if parsed.get_backend_name() == "postgresql":
+            options["connect_args"] |= {"async_creator_fn": ImpatientConnection.connect}
+        self._engine = create_async_engine(parsed, **options)
+        configure_engine(self._engine.sync_engine, busy_timeout=BUSY_TIMEOUT)
         self._readers = async_sessionmaker(self._engine, expire_on_commit=False)
         writing = self._engine.execution_options(**{WRITE_OPTION: True})
         self._writers = async_sessionmaker(writing, expire_on_commit=False)
@@ -54,7 +83,7 @@ class Database:
     async def read(self) -> AsyncIterator[AsyncSession]:
         """A session that only reads. Raises MediaServiceError (unavailable) if the database is away."""
         with translated_database_errors():
-            async with self._readers() as session:
+            async with self._patience(), self._readers() as session:
                 yield session
 
     @asynccontextmanager
@@ -65,7 +94,12 @@ class Database:
         whether a commit took place (RELIABILITY F19) and must look before it repeats.
         """
         with translated_database_errors():
-            async with self._turn_to_write(), self._writers() as session, session.begin():
+            async with (
+                self._patience(),
+                self._turn_to_write(),
+                self._writers() as session,
+                session.begin(),
+            ):
                 yield session
 
     async def run_read(self, work: Callable[[Session], T]) -> T:
@@ -78,17 +112,41 @@ class Database:
         with translated_database_errors():
             if self._threads is not None:
                 return await self._threads.run_read(work)
-            async with self._readers() as session:
+            async with self._patience(), self._readers() as session:
                 return await session.run_sync(work)
 
     async def run_transaction(self, work: Callable[[Session], T]) -> T:
-        """Run `work` in one transaction, as `run_read` runs its work and `transaction` its block."""
+        """Run `work` in one transaction, as `run_read` runs its work and `transaction` its block.
+
+        `work` is run again, from its beginning, if another transaction got into its way (deadlock,
+        serialization failure): it may do nothing but talk to its session.
+        """
         with translated_database_errors():
             if self._threads is not None:
                 async with self._turn_to_write():
                     return await self._threads.run_transaction(work)
-            async with self._writers() as session, session.begin():
-                return await session.run_sync(work)
+            async with self._patience():
+                return await self._try_to_write(work)
+
+    async def _try_to_write(self, work: Callable[[Session], T]) -> T:
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                async with self._writers() as session, session.begin():
+                    return await session.run_sync(work)
+            except OperationalError as error:
+                if tries == MAX_TRIES or not may_pass_at_once(error):
+                    raise
+            await asyncio.sleep(random.uniform(0.01, 0.05) * tries)  # noqa: S311 - keeps two losers apart
+
+    def _patience(self) -> AbstractAsyncContextManager[object]:
+        """Bounds a use of the server.
+
+        SQLite's waits have bounds of their own, and its threads cannot be cut: one that was given up could
+        commit later what its request has taken back.
+        """
+        return nullcontext() if self._threads is not None else asyncio.timeout(PATIENCE_SECONDS)
 
     @asynccontextmanager
     async def _turn_to_write(self) -> AsyncIterator[None]:
@@ -125,7 +183,7 @@ class _ThreadedDatabase:
     """The blocking database of SQLite, used from as many threads as it has connections."""
 
     def __init__(self, url: str, *, pool_size: int) -> None:
-        self._database = blocking_database.Database(url, pool_size=pool_size)
+        self._database = blocking_database.Database(url, pool_size=pool_size, busy_timeout=BUSY_TIMEOUT)
         self._pool_size = pool_size
         self._limiter: CapacityLimiter | None = None
 

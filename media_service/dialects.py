@@ -29,6 +29,15 @@ STATEMENT_TIMEOUT = timedelta(seconds=5)
 """Longer than any statement of ours takes; a hung database answers 503 instead of holding requests."""
 POOL_TIMEOUT_SECONDS = 3
 SQLITE_BUSY_TIMEOUT = timedelta(seconds=5)
+"""How long a writer of SQLite waits for one of another process. The API, whose clients wait, waits less."""
+TCP_OPTIONS = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+"""So that a connection whose other end vanished without a word is given up after 15 to 25 s, and not after
+the two hours of the kernel's defaults (libpq, "Parameter Key Words"; the last one in milliseconds)."""
 
 
 def sync_url(url: str) -> URL:
@@ -64,30 +73,31 @@ def engine_options(url: URL, *, pool_size: int) -> dict[str, Any]:
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
             "options": f"-c statement_timeout={milliseconds} -c lock_timeout=3000 "
             "-c idle_in_transaction_session_timeout=10000 -c timezone=UTC",
+            **TCP_OPTIONS,
         },
     }
 
 
-def configure_engine(engine: Engine) -> None:
+def configure_engine(engine: Engine, *, busy_timeout: timedelta = SQLITE_BUSY_TIMEOUT) -> None:
     """Teach an engine what its database needs; call once, before the first connection."""
+
+    def prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        # The driver's own BEGIN comes late and is always deferred; ours (below) is explicit.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            # An acknowledged upload must survive a power cut, so each commit is synced.
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            f"busy_timeout={int(busy_timeout.total_seconds() * 1000)}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
     if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "connect", prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
-
-
-def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    # The driver's own BEGIN comes late and is always deferred; ours (below) is explicit.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in (
-        "journal_mode=WAL",
-        # An acknowledged upload must survive a power cut, so each commit is synced.
-        "synchronous=FULL",
-        "foreign_keys=ON",
-        f"busy_timeout={int(SQLITE_BUSY_TIMEOUT.total_seconds() * 1000)}",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
 
 
 def _begin_sqlite(connection: Connection) -> None:
@@ -97,16 +107,25 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN DEFERRED")
 
 
+_PASSING = frozenset({"40001", "40P01"})
+"""Serialization failure and deadlock (PostgreSQL, "Error Codes"): tried again, the transaction may pass."""
+
+
+def may_pass_at_once(error: BaseException) -> bool:
+    """Whether two transactions got into each other's way, so that the loser may simply run again."""
+    return isinstance(error, OperationalError) and getattr(error.orig, "sqlstate", None) in _PASSING
+
+
 @contextmanager
 def translated_database_errors() -> Iterator[None]:
     """Turn "the database is away" into our own error; a constraint violation is the caller's to judge.
 
     InternalError is how psycopg spells a server that became a read-only replica (25006) and a transaction
-    that the server gave up (25P02, 25P03): both pass, as an outage does.
+    that the server gave up (25P02, 25P03): both pass, as an outage does. TimeoutError is our own patience.
     """
     try:
         yield
-    except (OperationalError, InterfaceError, InternalError, PoolTimeoutError) as error:
+    except (OperationalError, InterfaceError, InternalError, PoolTimeoutError, TimeoutError) as error:
         raise MediaServiceError(
             ErrorKind.UNAVAILABLE, "database-unavailable", "The database does not answer; try again later."
         ) from error

@@ -25,6 +25,8 @@ class ErrorKind(StrEnum):
     UNPROCESSABLE = "unprocessable"
     UNAVAILABLE = "unavailable"
     STORAGE_FULL = "storage_full"
+    DAMAGED = "damaged"
+    """The storage gave other bytes than it was given."""
     CRASHED = "crashed"
     """A sandbox child died or ran out of time: perhaps the file, perhaps the machine. Tried a few times."""
 

@@ -25,6 +25,7 @@ from media_service.files.presentation import FilePresenter
 from media_service.files.router import router as files_router
 from media_service.files.service import FileService
 from media_service.idempotency.service import IdempotencyKeys
+from media_service.jobs.living_workers import LivingWorkers
 from media_service.jobs.router import router as jobs_router
 from media_service.jobs.service import JobService
 from media_service.migrations import require_newest
@@ -41,6 +42,7 @@ from media_service.uploads.service import UploadService
 from media_service.uploads.sessions import UploadSessions
 from media_service.web import health, problem_pages
 from media_service.web.body_guard import BodyGuard
+from media_service.web.content_coding import IdentityOnly
 from media_service.web.head_as_get import HeadAsGet
 from media_service.web.head_limits import HeadLimits
 from media_service.web.lingering_close import LingeringClose
@@ -84,6 +86,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(
         BodyGuard, idle_timeout=settings.body_idle_timeout, min_bytes_per_second=settings.body_min_rate
     )
+    app.add_middleware(IdentityOnly)
     app.add_middleware(HeadLimits)
     app.add_middleware(LingeringClose)
     app.add_middleware(RequestContext)
@@ -101,7 +104,7 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
     )
     storage = AsyncStorage(blobs, concurrency=settings.storage_threads)
 
-    memory = UploadMemory(limit_bytes=settings.upload_memory, spill_dir=settings.data_dir / "spill")
+    memory = UploadMemory(limit_bytes=settings.upload_memory, spill_dir=settings.spill_dir)
     memory.spill_dir.mkdir(DIRECTORY_MODE, parents=True, exist_ok=True)
 
     bell = Doorbell(JobSender(settings.effective_broker_url), window=settings.lane_window)
@@ -156,6 +159,7 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
 
     app.state.required_checks = {"database": database.check, "storage": storage.check}
     app.state.optional_checks = {"redis": check_redis}
+    app.state.missing_layers = LivingWorkers(database).missing_layers
 
 
 def announce_key(key: str | None) -> None:

@@ -61,6 +61,11 @@ def new_id() -> UUID:
     return UUID(bytes=uuid_utils.uuid7().bytes)
 
 
+def first_id_of(moment: datetime) -> UUID:
+    """The least UUIDv7 that could be made at a moment: all that were made before it are less."""
+    return UUID(int=int(moment.timestamp() * 1000) << 80)
+
+
 def utc_now() -> datetime:
     """This machine's clock; good for records that people read, never for leases (`dialects.now_ms`)."""
     return datetime.now(UTC)

@@ -6,7 +6,7 @@ and no signature is ever logged.
 
 import logging
 import sys
-from typing import Literal
+from typing import Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor
@@ -15,9 +15,15 @@ _chain: list[Processor] = []
 """One list for the life of the process: loggers keep the one that they first saw, so it changes in place."""
 
 
-def configure_logging(*, role: str, log_format: Literal["auto", "json", "text"], level: str) -> None:
-    """Send structlog and the standard library's loggers through one formatter. Call once per process."""
-    as_text = log_format == "text" or (log_format == "auto" and sys.stdout.isatty())
+def configure_logging(
+    *, role: str, log_format: Literal["auto", "json", "text"], level: str, stream: TextIO | None = None
+) -> None:
+    """Send structlog and the standard library's loggers through one formatter. Call once per process.
+
+    To stdout, unless a command has something else to say there and names another stream.
+    """
+    stream = stream or sys.stdout
+    as_text = log_format == "text" or (log_format == "auto" and stream.isatty())
     renderer: Processor = (
         structlog.dev.ConsoleRenderer() if as_text else structlog.processors.JSONRenderer(ensure_ascii=False)
     )
@@ -46,7 +52,7 @@ def configure_logging(*, role: str, log_format: Literal["auto", "json", "text"],
     tail: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if not as_text:
         tail.append(structlog.processors.format_exc_info)
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*tail, renderer])
     )

@@ -7,7 +7,7 @@ from media_service.auth.models import ApiKey, SigningKey, User
 from media_service.events.models import Event
 from media_service.files.models import File, FileTerm, Rendition
 from media_service.idempotency.models import IdempotencyKey
-from media_service.jobs.models import Job, Lease
+from media_service.jobs.models import Job, Lease, WorkerProcess
 from media_service.models import Base
 from media_service.uploads.models import UploadSession
 
@@ -24,4 +24,5 @@ __all__ = [
     "SigningKey",
     "UploadSession",
     "User",
+    "WorkerProcess",
 ]

@@ -1,13 +1,16 @@
-"""`python -m workers check|worker|dispatcher`. Composition root."""
+"""`python -m workers check|worker|dispatcher|sweep`. Composition root."""
 
+import argparse
 import sys
+from datetime import timedelta
+
+from pydantic import TypeAdapter, ValidationError
 
 from media_service.broker.messages import Lane
+from media_service.durations import Duration
 from media_service.exceptions import MediaServiceError
 from media_service.migrations import require_newest
 from workers.config import load_worker_settings
-
-USAGE = "usage: python -m workers check|worker|dispatcher"
 
 
 def check() -> None:
@@ -42,19 +45,45 @@ def run_dispatcher() -> None:
     run()
 
 
+def run_sweep(options: argparse.Namespace) -> None:
+    """Walk everything once."""
+    from workers.sweeper import sweep
+
+    sweep(dry_run=options.dry_run, grace=options.grace)
+
+
 def main(arguments: list[str]) -> int:
-    """Returns the exit code."""
-    roles = {"check": lambda: None, "worker": run_worker, "dispatcher": run_dispatcher}
-    if len(arguments) != 1 or arguments[0] not in roles:
-        print(USAGE, file=sys.stderr)  # noqa: T201
-        return 2
+    """Returns the exit code; 2 for arguments that nobody understands (argparse says which)."""
+    options = _parser().parse_args(arguments)
     try:
         check()
-        roles[arguments[0]]()
+        options.run(options)
     except MediaServiceError as error:
         print(f"media-service: {error}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m workers")
+    roles = parser.add_subparsers(required=True, metavar="check|worker|dispatcher|sweep")
+    roles.add_parser("check").set_defaults(run=lambda _: None)
+    roles.add_parser("worker").set_defaults(run=lambda _: run_worker())
+    roles.add_parser("dispatcher").set_defaults(run=lambda _: run_dispatcher())
+    sweep = roles.add_parser("sweep")
+    sweep.add_argument("--dry-run", action="store_true")
+    sweep.add_argument("--grace", type=_duration)
+    sweep.set_defaults(run=run_sweep)
+    return parser
+
+
+def _duration(text: str) -> timedelta:
+    """A length of time as settings spell it."""
+    try:
+        duration: timedelta = TypeAdapter(Duration).validate_python(text)
+    except ValidationError:
+        raise argparse.ArgumentTypeError("is no duration: 3600, PT1H or 01:00:00") from None
+    return duration
 
 
 if __name__ == "__main__":

@@ -19,14 +19,17 @@ class WorkerSettings(Settings):
     only helps a storage with latency."""
     worker_pool: Literal["threads", "prefork"] = "threads"
     """Celery's pool. Threads suffice, since decoding happens in sandbox children (docs/decisions)."""
+    worker_heartbeat: Duration = timedelta(seconds=10)
+    """Between two times that a worker process says it lives; three missed ones make it dead for `/readyz`,
+    and for nothing else. Each is a commit, and with SQLite a sync of the disk, so it need not be shorter."""
     worker_dispatch_interval: Duration = timedelta(milliseconds=500)
     """Between two looks of the dispatcher at the jobs table; the API's ring is what makes a job start at
     once, this is what makes it certain."""
     worker_sweep_interval: Duration = timedelta(minutes=10)
     """Between two rounds of the sweeper."""
     worker_sweep_grace: Duration = timedelta(hours=1)
-    """How old an object without a row must be before it counts as nobody's. Far longer than the moment
-    between the last byte of an upload and its commit."""
+    """How old an object without a row must be before it counts as nobody's, and a file before its objects are
+    looked for. Far longer than the moment between the last byte of an upload and its commit."""
     worker_max_source_bytes: Annotated[int, Field(ge=1)] = 512 * 1024**2
     """Size of an original that is processed at all; larger ones are kept and `failed`. Every job holds a copy
     of its original in the folder for temporary files, so this times the concurrency must fit there."""

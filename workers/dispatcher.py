@@ -12,8 +12,8 @@ from media_service.exceptions import MediaServiceError
 from media_service.observability import configure_logging
 from workers.config import load_worker_settings
 from workers.jobs.dispatch import Dispatcher, DispatchRules
-from workers.jobs.sweep import Sweeper
 from workers.runtime import create_database
+from workers.sweeper import create_sweeper
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +37,7 @@ def run() -> None:
         leadership=settings.worker_dispatch_interval * LEADERSHIP_ROUNDS,
     )
     dispatcher = Dispatcher(database, sender, rules)
-    sweeper = Sweeper(database, storage, grace=settings.worker_sweep_grace)
+    sweeper = create_sweeper(settings, database, storage, grace=settings.worker_sweep_grace)
     leads = threading.Event()
 
     def sweep_again_and_again() -> None:

@@ -8,6 +8,7 @@ from media_service.blocking_database import Database
 from workers.config import WorkerSettings, load_worker_settings
 from workers.jobs.context import JobContext
 from workers.jobs.leases import LeaseKeeper
+from workers.jobs.presence import Presence
 from workers.jobs.run import run_job
 from workers.processing.limits import ImageLimits, SandboxLimits
 from workers.processing.sandbox import Sandbox
@@ -30,6 +31,10 @@ class Runtime:
         self._sandbox.start()
         self._keeper = LeaseKeeper(self._database, lease=settings.job_lease)
         self._keeper.start()
+        self._presence = Presence(
+            self._database, missing_layers=self._missing_layers, beat=settings.worker_heartbeat
+        )
+        self._presence.start()
         self._context = JobContext(
             database=self._database,
             storage=create_storage(settings.storage, s3=settings, data_dir=settings.data_dir),
@@ -44,15 +49,21 @@ class Runtime:
 
     def close(self) -> None:
         """Let go of everything; jobs that still run are left to their leases."""
+        self._presence.close()
         self._keeper.close()
         self._sandbox.close()
         self._database.close()
         self._scratch.close()
 
+    def _missing_layers(self) -> tuple[str, ...]:
+        # Asked at every beat: a zygote that replaces another may find other walls.
+        layers = self._sandbox.layers
+        return layers.missing() if layers is not None else ()
+
 
 def create_database(settings: WorkerSettings) -> Database:
-    # One connection per job at once, one for the leases.
-    return Database(settings.effective_database_url, pool_size=settings.worker_concurrency + 1)
+    # One connection per job at once, one for the leases, one to say that the process lives.
+    return Database(settings.effective_database_url, pool_size=settings.worker_concurrency + 2)
 
 
 _lock = threading.Lock()

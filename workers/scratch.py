@@ -9,19 +9,25 @@ import os
 import shutil
 import stat
 import tempfile
+import time
+from datetime import timedelta
 from pathlib import Path
 
 PREFIX = "media-worker-"
 _UNLOCKED_PREFIX = "media-starting-"
 _LOCK_NAME = "lock"
+START_TIME = timedelta(minutes=10)
+"""A folder that is older and still has the name of a start belongs to a process that was killed in the moment
+between making and naming it."""
 
 
 class ScratchFolder:
     """A folder for this process alone, below the system's folder for temporary files."""
 
     def __init__(self) -> None:
+        for folder in abandoned_folders():
+            remove_folder(folder)
         parent = Path(tempfile.gettempdir())
-        _remove_leftovers(parent)
         unlocked = Path(tempfile.mkdtemp(prefix=_UNLOCKED_PREFIX, dir=parent))
         self._lock = os.open(unlocked / _LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
@@ -34,10 +40,22 @@ class ScratchFolder:
         os.close(self._lock)
 
 
-def _remove_leftovers(parent: Path) -> None:
-    for folder in parent.glob(f"{PREFIX}*"):
-        if _is_ours(folder) and _is_abandoned(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+def abandoned_folders() -> list[Path]:
+    """What killed processes of this user left on this machine: folders whose locks nobody holds."""
+    parent = Path(tempfile.gettempdir())
+    old = time.time() - START_TIME.total_seconds()
+    named = [folder for folder in parent.glob(f"{PREFIX}*") if _is_ours(folder) and _is_abandoned(folder)]
+    unnamed = [
+        folder
+        for folder in parent.glob(f"{_UNLOCKED_PREFIX}*")
+        if _is_ours(folder) and folder.lstat().st_mtime < old
+    ]
+    return named + unnamed
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder and all that is in it, as far as that can be done."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_ours(folder: Path) -> bool:

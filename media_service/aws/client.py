@@ -6,12 +6,15 @@ thread-safe nor cheap (tens of milliseconds), using one is both.
 
 import base64
 import hashlib
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from boto3.session import Session
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 
 from media_service.aws.config import S3Settings
+from media_service.aws.exceptions import RetryTimeOverError
 from media_service.aws.storage import S3Clients, S3Storage
 
 if TYPE_CHECKING:
@@ -46,7 +49,21 @@ def _client(
         config=_base_config(settings).merge(config),
     )
     client.meta.events.register("before-call.s3.DeleteObjects", _add_content_md5)
+    client.meta.events.register("request-created.s3", _RetryTime(settings.s3_retry_seconds))
     return client
+
+
+class _RetryTime:
+    """Ends a call whose time for further attempts is over, right before botocore would send one more."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def __call__(self, request: AWSRequest, **_: object) -> None:
+        # One context for all attempts of a call (botocore.endpoint.Endpoint._send_request).
+        begun = request.context.setdefault("media_service_begun", monotonic())
+        if monotonic() - begun > self._seconds:
+            raise RetryTimeOverError
 
 
 def _add_content_md5(params: dict[str, Any], **_: object) -> None:

@@ -40,6 +40,10 @@ class S3Settings(BaseModel):
     s3_max_attempts: Annotated[int, Field(ge=1, le=10)] = 4
     """Per call, the first included. More hides longer outages behind longer requests (up to 2 + 4 + 8 s of
     waiting at 4); fewer makes an ordinary 503 SlowDown an error."""
+    s3_retry_seconds: Annotated[float, Field(gt=0, le=300)] = 5.0
+    """No attempt begins later than this after the first one of its call. A store that hangs costs this and
+    one read timeout at most, together less than the half minute that a request may take; more hides longer
+    outages behind longer requests."""
     s3_part_size_bytes: Annotated[int, Field(ge=5 * MEBIBYTE, le=512 * MEBIBYTE)] = 8 * MEBIBYTE
     """Held in memory, up to two per upload. S3 takes no less than 5 MiB and no more than 10,000 parts."""
     s3_pool_connections: Annotated[int, Field(ge=1, le=512)] = 32

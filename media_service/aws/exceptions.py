@@ -30,6 +30,12 @@ _PARTS_MISMATCH = frozenset({"InvalidPart", "InvalidPartOrder", "EntityTooSmall"
 """S3 API, CompleteMultipartUpload, "Errors"."""
 
 
+class RetryTimeOverError(BotoCoreError):
+    """All attempts so far failed, and there is no time for one more (`s3_retry_seconds`)."""
+
+    fmt = "no attempt succeeded in the time for attempts"
+
+
 @contextmanager
 def translating_s3_errors(key: str = "") -> Iterator[None]:
     """Raise a StorageError in place of what boto3 or urllib3 (while a body is read) raises.

@@ -187,7 +187,11 @@ class S3Storage:
         return PartReceipt(number, len(data), response["ETag"])
 
     def complete_upload(self, key: str, upload_id: str, parts: Sequence[PartReceipt]) -> None:
-        """A 200 with an error in its body is retried, then raised, by boto3."""
+        """A 200 with an error in its body is tried again by boto3, as any failure.
+
+        Whether one of the attempts took effect, the object decides: an answer may have been lost, or have
+        come too late.
+        """
         part_size_bytes = parts[0].size_bytes if parts else 0
         total_bytes = checked_total_bytes(parts, part_size_bytes=part_size_bytes)
         try:
@@ -199,9 +203,18 @@ class S3Storage:
                     MultipartUpload={"Parts": [{"ETag": p.etag, "PartNumber": p.number} for p in parts]},
                 )
         except ObjectNotFoundError:
-            # Done already, perhaps by an attempt of ours whose answer was lost: the object decides.
             if self.head(key).size_bytes != total_bytes:
                 raise
+        except StorageUnavailableError:
+            if not self._has_object(key, total_bytes):
+                raise
+
+    def _has_object(self, key: str, size_bytes: int) -> bool:
+        """Whether it is there, as far as is known."""
+        try:
+            return self.head(key).size_bytes == size_bytes
+        except StorageError:
+            return False
 
     def abort_upload(self, key: str, upload_id: str) -> None:
         """Parts on their way may outlive it (S3 API, AbortMultipartUpload); then it is listed again."""

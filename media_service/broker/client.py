@@ -19,6 +19,7 @@ from kombu.exceptions import OperationalError
 from media_service.broker.messages import RUN_JOB, Lane
 from media_service.broker.urls import celery_url
 from media_service.exceptions import ErrorKind, MediaServiceError
+from media_service.faultpoints import reach
 
 log = structlog.get_logger(__name__)
 
@@ -132,6 +133,7 @@ class Doorbell:
             try:
                 self._look_at(lane)
                 self._sender.send(job_id, lane)
+                reach("doorbell.sent")
             except MediaServiceError as error:
                 self._paused_until = time.monotonic() + BREAKER_PAUSE.total_seconds()
                 log.warning("doorbell.broker_unavailable", cause=type(error.__cause__).__name__)

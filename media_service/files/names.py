@@ -12,7 +12,10 @@ MAX_NAME_BYTES = 255
 UNNAMED = "unnamed"
 
 # Letters that reorder text can make `gpj.exe` read as `exe.jpg` (Unicode TR 36 §3.2).
-_REORDERING = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_REORDERING = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+# Controls (Cc) and the line breaks of Unicode: a name is one line, in a list as in a log.
+_BREAKING = "\x00-\x1f\x7f-\x9f\u2028\u2029"
+_UNSAFE = re.compile(f"[{_REORDERING}{_BREAKING}]")
 
 
 def clean_name(given: str) -> str:
@@ -20,11 +23,10 @@ def clean_name(given: str) -> str:
 
     Old browsers send the whole path of their machine, with its own separator.
     """
-    name = re.split(r"[/\\]", given)[-1]
-    name = unicodedata.normalize("NFC", name.encode("utf-8", "replace").decode())
-    name = _REORDERING.sub("", name)
-    name = "".join(character for character in name if unicodedata.category(character) != "Cc").strip()
-    return _shorten(name) if name.strip(".") else UNNAMED
+    name = re.split(r"[/\\]", given)[-1].encode("utf-8", "replace").decode()
+    # Composed last: what stood between a letter and its accent is gone by then.
+    name = _shorten(unicodedata.normalize("NFC", _UNSAFE.sub("", name)).strip()).strip()
+    return name if name.strip(".") else UNNAMED
 
 
 def _shorten(name: str) -> str:

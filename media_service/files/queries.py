@@ -14,6 +14,7 @@ from media_service.files.lifecycle import FileKind, FileStatus, Visibility
 from media_service.files.models import File, Rendition
 from media_service.files.ordering import FileOrder
 from media_service.files.search import with_terms
+from media_service.models import first_id_of
 from media_service.pagination import Cursor
 
 
@@ -138,6 +139,17 @@ def files_by_ids(file_ids: Collection[UUID]) -> Select[File]:
 def described_files(file_ids: Collection[UUID]) -> Select[File]:
     """Files with their renditions."""
     return files_by_ids(file_ids).options(selectinload(File.renditions))
+
+
+def settled_files(*, after: UUID | None, before: datetime, limit: int) -> Select[File]:
+    """One page of the files that are older than a moment, with their renditions, in order of id.
+
+    Bounded by id too: ids grow with time, so the many young ones at the end are not read to be left out.
+    """
+    statement = select(File).where(File.id < first_id_of(before), File.created_at < before)
+    if after is not None:
+        statement = statement.where(File.id > after)
+    return statement.order_by(File.id).limit(limit).options(selectinload(File.renditions))
 
 
 def renditions_of_files(file_ids: Collection[UUID]) -> Select[Rendition]:

@@ -16,6 +16,7 @@ from media_service.files.lifecycle import FileStatus
 from media_service.files.models import File, Rendition
 from media_service.files.ordering import FileOrder
 from media_service.files.presentation import record_etag
+from media_service.files.processing import can_be_processed, process_again
 from media_service.files.queries import FileFilter
 from media_service.files.search import INSERT_TERMS, delete_terms, term_rows
 from media_service.jobs.creation import lane_of, new_job
@@ -23,7 +24,7 @@ from media_service.jobs.doorbell import Bell
 from media_service.jobs.models import Job, JobKind
 from media_service.models import utc_now
 from media_service.pagination import decode_cursor, encode_cursor
-from media_service.transforms.spec import PROCESSABLE_TYPES, Preset
+from media_service.transforms.spec import Preset
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,20 +134,13 @@ class FileService:
             file = checked_owner(
                 (await session.scalars(queries.file_for_change(file_id))).one_or_none(), caller
             )
-            if file.content_type not in PROCESSABLE_TYPES or file.status is FileStatus.QUARANTINED:
+            if not can_be_processed(file):
                 raise MediaServiceError(
                     ErrorKind.UNPROCESSABLE,
                     "not-an-image",
                     f"A file of the type {file.content_type} has no renditions.",
                 )
-            job = new_job(
-                JobKind.PROCESS_FILE,
-                owner_id=file.owner_id,
-                file_id=file_id,
-                payload={"renditions": list(names)} if names is not None else {},
-                max_attempts=self._job_max_attempts,
-                will_ring=will_ring,
-            )
+            job = process_again(file, names, max_attempts=self._job_max_attempts, will_ring=will_ring)
             session.add(job)
             if file.status is FileStatus.FAILED:
                 await session.execute(queries.set_status(file_id, status=FileStatus.PROCESSING, at=utc_now()))

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Delete, Select, Update, delete, select, tuple_, update
+from sqlalchemy import Delete, Select, Update, delete, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert, ReturningUpdate
@@ -68,17 +68,19 @@ def release_claim(token: UUID) -> Delete:
     )
 
 
-def delete_past_keys(*, limit: int) -> ReturningDelete[str]:
-    """Forget keys whose time is over."""
-    identity = tuple_(IdempotencyKey.owner_id, IdempotencyKey.key)
-    past = (
-        select(IdempotencyKey.owner_id, IdempotencyKey.key)
-        .where(IdempotencyKey.until_ms < now_ms())
-        .limit(limit)
-    )
+def past_keys(*, after: UUID | None, limit: int) -> Select[UUID]:
+    """One page of the tokens of keys whose time is over, in their order."""
+    statement = select(IdempotencyKey.token).where(IdempotencyKey.until_ms < now_ms())
+    if after is not None:
+        statement = statement.where(IdempotencyKey.token > after)
+    return statement.order_by(IdempotencyKey.token).limit(limit)
+
+
+def delete_past_keys(tokens: Collection[UUID]) -> ReturningDelete[UUID]:
+    """Forget those of these keys whose time is over still; returns their tokens."""
     return (
         delete(IdempotencyKey)
-        .where(identity.in_(past), IdempotencyKey.until_ms < now_ms())
-        .returning(IdempotencyKey.key)
+        .where(IdempotencyKey.token.in_(tokens), IdempotencyKey.until_ms < now_ms())
+        .returning(IdempotencyKey.token)
         .execution_options(**_SILENT)
     )

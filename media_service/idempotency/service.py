@@ -14,7 +14,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy.orm import Session
 
-from media_service.database import Database
+from media_service.database import Database, aftermath
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.heartbeat import Heartbeat
 from media_service.idempotency import queries
@@ -119,7 +119,7 @@ class IdempotencyKeys:
 
     async def _release(self, token: UUID) -> None:
         try:
-            async with self._database.transaction() as session:
+            async with aftermath(), self._database.transaction() as session:
                 await session.execute(queries.release_claim(token))
         except MediaServiceError as error:
             log.warning("idempotency.left_to_its_lease", code=error.code)

@@ -39,6 +39,8 @@ def new_job(
         payload=payload,
         status=JobStatus.QUEUED,
         attempts=0,
+        deferrals=0,
+        crashes=0,
         max_attempts=max_attempts,
         progress=0.0,
         run_after_ms=0,

@@ -50,7 +50,13 @@ class Job(Base):
     payload: Mapped[dict[str, Any]]
     status: Mapped[JobStatus] = mapped_column(value_enum(JobStatus))
     attempts: Mapped[int] = mapped_column(default=0)
+    """Starts, however they ended."""
+    deferrals: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Starts that only found a dependency away: they prove nothing against the job, however many they are."""
+    crashes: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Starts that ended badly by themselves: perhaps it is the file."""
     max_attempts: Mapped[int]
+    """Of starts that are no deferrals."""
     progress: Mapped[float] = mapped_column(Float, default=0.0)
     run_after_ms: Mapped[int] = mapped_column(BigInteger, default=0)
     sent_at_ms: Mapped[int | None] = mapped_column(BigInteger)
@@ -73,3 +79,20 @@ class Lease(Base):
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     holder: Mapped[UUID]
     until_ms: Mapped[int] = mapped_column(BigInteger)
+
+
+class WorkerProcess(Base):
+    """A process that runs jobs, for as long as it says so; it deletes its row when it ends well.
+
+    A row whose time is over stands for nobody: the process was killed, or has been silent for long. There
+    are as many rows as processes, so they need no index but their key.
+    """
+
+    __tablename__ = "worker_processes"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    host: Mapped[str] = mapped_column(String(255))
+    """For who reads the table; no answer of the API shows it."""
+    missing_layers: Mapped[list[str]]
+    """Walls of the sandbox that the kernel of its machine lacks (`workers/processing/layers.py`)."""
+    alive_until_ms: Mapped[int] = mapped_column(BigInteger)

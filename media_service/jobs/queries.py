@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, Uuid, and_, func, insert, literal, or_, select, update
+from sqlalchemy import Select, Uuid, and_, func, insert, literal, not_, or_, select, update
 from sqlalchemy.sql.dml import Insert, ReturningUpdate, Update
 
 from media_service.dialects import later_ms, now_ms
 from media_service.jobs.lifecycle import JobStatus
-from media_service.jobs.models import Job, Lease
+from media_service.jobs.models import Job, JobKind, Lease
 
 
 def claim(job_id: UUID, *, token: UUID, lease: timedelta, at: datetime) -> ReturningUpdate[Job]:
@@ -22,7 +22,7 @@ def claim(job_id: UUID, *, token: UUID, lease: timedelta, at: datetime) -> Retur
         update(Job)
         .where(
             Job.id == job_id,
-            Job.attempts < Job.max_attempts,
+            _may_be_tried(),
             Job.run_after_ms <= now_ms(),
             or_(Job.status == JobStatus.QUEUED, _lease_ran_out()),
         )
@@ -38,6 +38,11 @@ def claim(job_id: UUID, *, token: UUID, lease: timedelta, at: datetime) -> Retur
         .returning(Job)
         .execution_options(synchronize_session=False)
     )
+
+
+def _may_be_tried() -> Any:
+    """Outages do not count: a photo must survive any of them, however long."""
+    return Job.attempts - Job.deferrals < Job.max_attempts
 
 
 def _lease_ran_out() -> Any:
@@ -77,9 +82,12 @@ def finish(
     )
 
 
-def put_back(job_id: UUID, *, token: UUID, delay: timedelta, error: tuple[str, str]) -> ReturningUpdate[UUID]:
-    """Queue a job again after `delay`, if `token` still holds its lease."""
+def put_back(
+    job_id: UUID, *, token: UUID, delay: timedelta, error: tuple[str, str], is_crash: bool
+) -> ReturningUpdate[UUID]:
+    """Queue a job again after `delay`, if `token` still holds its lease; it crashed, or it was put off."""
     code, detail = error
+    counter = {"crashes": Job.crashes + 1} if is_crash else {"deferrals": Job.deferrals + 1}
     return (
         update(Job)
         .where(Job.id == job_id, Job.lease_token == token, Job.status == JobStatus.RUNNING)
@@ -91,6 +99,7 @@ def put_back(job_id: UUID, *, token: UUID, delay: timedelta, error: tuple[str, s
             run_after_ms=later_ms(delay),
             error_code=code,
             error_detail=detail,
+            **counter,
         )
         .returning(Job.id)
         .execution_options(synchronize_session=False)
@@ -99,7 +108,7 @@ def put_back(job_id: UUID, *, token: UUID, delay: timedelta, error: tuple[str, s
 
 def requeue_abandoned(*, limit: int) -> ReturningUpdate[UUID]:
     """Queue again what a dead worker held and may still be tried; the attempt stays counted."""
-    abandoned = select(Job.id).where(_lease_ran_out(), Job.attempts < Job.max_attempts).limit(limit)
+    abandoned = select(Job.id).where(_lease_ran_out(), _may_be_tried()).limit(limit)
     return (
         update(Job)
         .where(Job.id.in_(abandoned.scalar_subquery()), _lease_ran_out())
@@ -111,7 +120,7 @@ def requeue_abandoned(*, limit: int) -> ReturningUpdate[UUID]:
 
 def worn_out(*, limit: int) -> Select[Job]:
     """Jobs whose last allowed attempt ended in silence."""
-    return select(Job).where(_lease_ran_out(), Job.attempts >= Job.max_attempts).limit(limit)
+    return select(Job).where(_lease_ran_out(), not_(_may_be_tried())).limit(limit)
 
 
 def bury(job_id: UUID, *, at: datetime, error: tuple[str, str]) -> ReturningUpdate[UUID]:
@@ -119,7 +128,7 @@ def bury(job_id: UUID, *, at: datetime, error: tuple[str, str]) -> ReturningUpda
     code, detail = error
     return (
         update(Job)
-        .where(Job.id == job_id, _lease_ran_out(), Job.attempts >= Job.max_attempts)
+        .where(Job.id == job_id, _lease_ran_out(), not_(_may_be_tried()))
         .values(
             status=JobStatus.DEAD,
             lease_token=None,
@@ -168,6 +177,16 @@ def files_at_work(file_ids: Collection[UUID]) -> Select[UUID | None]:
     """Those of these files that a job is about."""
     unfinished = (JobStatus.QUEUED, JobStatus.RUNNING)
     return select(Job.file_id).where(Job.file_id.in_(file_ids), Job.status.in_(unfinished))
+
+
+def files_given_up(file_ids: Collection[UUID], *, since: datetime) -> Select[UUID | None]:
+    """Those of these files whose processing ended without success after a moment."""
+    return select(Job.file_id).where(
+        Job.file_id.in_(file_ids),
+        Job.kind == JobKind.PROCESS_FILE,
+        Job.status.in_((JobStatus.FAILED, JobStatus.DEAD)),
+        Job.finished_at >= since,
+    )
 
 
 def insert_lease(name: str, *, holder: UUID) -> Insert:

@@ -22,6 +22,9 @@ class JobOut(BaseModel):
     lane: str
     status: JobStatus
     attempts: int
+    """Starts, however they ended."""
+    deferrals: int
+    """Starts that only found a dependency away; they do not count against `max_attempts`."""
     max_attempts: int
     progress: float
     error: JobError | None
@@ -40,6 +43,7 @@ class JobOut(BaseModel):
             lane=job.lane,
             status=job.status,
             attempts=job.attempts,
+            deferrals=job.deferrals,
             max_attempts=job.max_attempts,
             progress=job.progress,
             error=error,

@@ -2,13 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
+from media_service.storage.exceptions import StorageUnavailableError
 from media_service.storage.port import BlobReader, Bytes, PartLimits, PartReceipt, Storage
 
 T = TypeVar("T")
+
+PATIENCE_SECONDS = 25.0
+"""Of a request for one call, waiting for a thread included: with a storage that hangs every request must get
+its answer within half a minute. Less would give up on a store that only has to try again."""
+MIN_BYTES_PER_SECOND = 256 * 1024
+"""What is sent slower than this, on top of that patience, is given up: 57 s for a part of 8 MiB."""
 
 READ_CHUNK_BYTES = 512 * 1024
 """One hop to a thread costs about 0.1 ms: smaller chunks are all hops, larger ones only hold memory."""
@@ -17,8 +24,11 @@ READ_CHUNK_BYTES = 512 * 1024
 class AsyncStorage:
     """Runs a storage's calls in threads; `concurrency` of them at once, the others wait their turn.
 
-    Whoever waits may be cancelled; the thread then goes on to the end of its call. So what must not be cut
-    short is awaited in a task of its own (`part_writer.py`), and what was written is discarded after it.
+    Whoever waits may be cancelled, or lose patience; a thread that is at work then goes on to the end of its
+    call, and keeps its place among the others meanwhile. So what must not be cut short is awaited in a task
+    of its own (`part_writer.py`), and what was written is discarded after it.
+
+    Every call may raise StorageUnavailableError.
     """
 
     def __init__(self, storage: Storage, *, concurrency: int) -> None:
@@ -31,9 +41,11 @@ class AsyncStorage:
     def part_limits(self) -> PartLimits:
         return self._storage.part_limits
 
-    async def put(self, key: str, read: Callable[[], Bytes], *, content_type: str) -> None:
+    async def put(self, key: str, read: Callable[[], Bytes], *, content_type: str, size_bytes: int) -> None:
         """Store what `read` returns; it is called in the thread, since it may read a file."""
-        await self.run(lambda: self._storage.put(key, read(), content_type=content_type))
+        await self.run(
+            lambda: self._storage.put(key, read(), content_type=content_type), size_bytes=size_bytes
+        )
 
     async def open(self, key: str, *, start: int = 0, size_bytes: int | None = None) -> "AsyncBlobReader":
         """Open an object, or a range of it. Raises ObjectNotFoundError."""
@@ -50,9 +62,13 @@ class AsyncStorage:
             )
         )
 
-    async def put_part(self, key: str, upload_id: str, number: int, read: Callable[[], Bytes]) -> PartReceipt:
+    async def put_part(
+        self, key: str, upload_id: str, number: int, read: Callable[[], Bytes], *, size_bytes: int
+    ) -> PartReceipt:
         """As `put`, for a part."""
-        return await self.run(lambda: self._storage.put_part(key, upload_id, number, read()))
+        return await self.run(
+            lambda: self._storage.put_part(key, upload_id, number, read()), size_bytes=size_bytes
+        )
 
     async def complete_upload(self, key: str, upload_id: str, parts: Sequence[PartReceipt]) -> None:
         await self.run(lambda: self._storage.complete_upload(key, upload_id, parts))
@@ -68,15 +84,32 @@ class AsyncStorage:
         if self._checking is None or self._checking.done():
             self._checking = asyncio.create_task(to_thread.run_sync(self._storage.check))
             # If nobody waits any more, its failure is nobody's news.
-            self._checking.add_done_callback(lambda task: task.cancelled() or task.exception())
+            self._checking.add_done_callback(_look_at_failure)
         await asyncio.shield(self._checking)
 
-    async def run(self, call: Callable[[], T]) -> T:
-        """Run a blocking call in one of the storage's threads."""
+    async def run(self, call: Callable[[], T], *, size_bytes: int = 0) -> T:
+        """Run a blocking call, which sends so many bytes, in one of the storage's threads."""
         # A limiter belongs to a running event loop, so it cannot be made where the object is.
         if self._limiter is None:
             self._limiter = CapacityLimiter(self._concurrency)
-        return await to_thread.run_sync(call, limiter=self._limiter)
+        is_at_work = False
+
+        def work() -> T:
+            nonlocal is_at_work
+            is_at_work = True
+            return call()
+
+        # A task of its own, so that a thread that goes on for nobody still counts as one of the threads.
+        task = asyncio.create_task(to_thread.run_sync(work, limiter=self._limiter))
+        task.add_done_callback(_look_at_failure)
+        try:
+            await asyncio.wait([task], timeout=PATIENCE_SECONDS + size_bytes / MIN_BYTES_PER_SECOND)
+        finally:
+            if not task.done() and not is_at_work:
+                task.cancel()  # it waits for a thread still: what nobody wants any more must not happen later
+        if not task.done():
+            raise StorageUnavailableError
+        return task.result()
 
 
 class AsyncBlobReader:
@@ -108,6 +141,12 @@ class AsyncBlobReader:
         if self._is_open:
             self._is_open = False
             await to_thread.run_sync(self._reader.close)
+
+
+def _look_at_failure(task: asyncio.Task[Any]) -> None:
+    """Else asyncio reports it as never seen, where whoever wanted it has gone."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _open_and_read(

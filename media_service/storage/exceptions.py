@@ -24,6 +24,17 @@ class StorageUnavailableError(StorageError):
         )
 
 
+class UploadLostError(StorageError):
+    """An upload that was on its way is not known any more: it was given up for dead, and swept."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            ErrorKind.UNAVAILABLE,
+            "upload-interrupted",
+            "The service paused for so long that the upload was given up; send it again.",
+        )
+
+
 class StorageFullError(StorageError):
     """No room is left on the device."""
 

@@ -17,7 +17,7 @@ from stat import S_ISREG
 
 from media_service.storage.checks import checked_total_bytes
 from media_service.storage.exceptions import ObjectNotFoundError, PartsMismatchError, StorageUnavailableError
-from media_service.storage.keys import checked_key, checked_prefix
+from media_service.storage.keys import checked_key, checked_prefix, is_key
 from media_service.storage.local_errors import MISSING, translating_os_errors
 from media_service.storage.local_files import (
     DIRECTORY_MODE,
@@ -118,7 +118,9 @@ class LocalStorage:
         for entry in _entries(path):
             with translating_os_errors(), suppress(FileNotFoundError):  # deleted since it was listed
                 if entry.is_file(follow_symlinks=False):
-                    yield _stored(key_of_path(os.path.relpath(entry.path, self._objects)), entry.stat())
+                    key = key_of_path(os.path.relpath(entry.path, self._objects))
+                    if is_key(key):  # a person may have put something here
+                        yield _stored(key, entry.stat())
             if entry.is_dir(follow_symlinks=False):
                 yield from self._list_directory(entry.path)
 
@@ -183,7 +185,7 @@ class LocalStorage:
     def list_uploads(self) -> Iterator[OpenUpload]:
         for entry in _entries(self._partial):
             name = PartialName.from_file_name(entry.name)
-            if name is not None:
+            if name is not None and is_key(name.key):
                 yield OpenUpload(name.key, name.upload_id, name.started_at)
 
     def check(self) -> None:

@@ -11,7 +11,9 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Protocol
 
+from media_service.faultpoints import reach
 from media_service.storage.aio import AsyncStorage
+from media_service.storage.exceptions import ObjectNotFoundError, UploadLostError
 from media_service.storage.port import PartReceipt
 from media_service.storage.upload_memory import GrowingPart, UploadMemory
 
@@ -42,7 +44,8 @@ class WrittenBlob:
 class PartWriter:
     """Writes one object: at once if it fits one part, else as a multipart upload.
 
-    Exactly one of `finish` and `abort` ends it.
+    Exactly one of `finish` and `abort` ends it. An upload that the storage does not know any more is an
+    UploadLostError: the process was stopped for so long that its claim ran out.
     """
 
     def __init__(
@@ -90,8 +93,7 @@ class PartWriter:
         else:
             await self._send_part()
             await self._wait_for_sends()
-            parts = sorted(self._receipts, key=lambda receipt: receipt.number)
-            self._start(self._storage.complete_upload(self._key, self._upload_id, parts))
+            self._start(self._complete(self._upload_id))
         await self._wait_for_sends()
         return WrittenBlob(size_bytes=self._size_bytes, sha256=self._digest.hexdigest())
 
@@ -125,30 +127,45 @@ class PartWriter:
 
     async def _create_upload(self) -> str:
         await self._hook.before_create()
+        reach("upload.claimed")
         upload_id = await self._storage.create_upload(
             self._key, content_type=self._content_type, part_size_bytes=self._part_size_bytes
         )
         self._upload_id = upload_id
+        reach("upload.begun")
         await self._hook.created(upload_id)
         return upload_id
 
     async def _put(self, part: GrowingPart) -> None:
         try:
-            await self._storage.put(self._key, part.reader(), content_type=self._content_type)
+            await self._storage.put(
+                self._key, part.reader(), content_type=self._content_type, size_bytes=part.size_bytes
+            )
         finally:
             part.release()
 
     async def _put_part(self, upload_id: str, number: int, part: GrowingPart) -> None:
         try:
-            self._receipts.append(await self._storage.put_part(self._key, upload_id, number, part.reader()))
+            receipt = await self._storage.put_part(
+                self._key, upload_id, number, part.reader(), size_bytes=part.size_bytes
+            )
+            self._receipts.append(receipt)
+            reach("upload.part")
         finally:
             part.release()
             self._slots.release()
+
+    async def _complete(self, upload_id: str) -> None:
+        parts = sorted(self._receipts, key=lambda receipt: receipt.number)
+        await self._storage.complete_upload(self._key, upload_id, parts)
+        reach("upload.completed")
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         async def keep_failure() -> None:
             try:
                 await work
+            except ObjectNotFoundError:
+                self._failure = self._failure or UploadLostError()
             except Exception as error:  # noqa: BLE001 - raised again by whoever waits
                 self._failure = self._failure or error
 

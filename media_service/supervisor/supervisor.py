@@ -33,8 +33,6 @@ from media_service.supervisor.records import (
 
 FIRST_BACKOFF_SECONDS = 0.2
 """Short: a crash of a worker should be over before a user looks twice."""
-MAX_BACKOFF_SECONDS = 10.0
-"""A child that cannot live costs one start per 10 s, and is back soon once its cause is gone."""
 HEALTHY_AFTER_SECONDS = 30.0
 """A life this long forgets earlier crashes."""
 PROBE_INTERVAL_SECONDS = 0.02
@@ -62,6 +60,9 @@ class Child:
     ready: Callable[[], Awaitable[bool]] | None = None
     ready_timeout_seconds: float = 60.0
     once: bool = False
+    max_backoff_seconds: float = 10.0
+    """Between its deaths and new starts: a child that cannot live costs one start per so many seconds, and is
+    back so soon once its cause is gone."""
 
 
 class StartError(Exception):
@@ -223,7 +224,7 @@ class _Slot:
                 restart_in_seconds=self._backoff_seconds,
             )
             await asyncio.sleep(self._backoff_seconds)
-            self._backoff_seconds = min(self._backoff_seconds * 2, MAX_BACKOFF_SECONDS)
+            self._backoff_seconds = min(self._backoff_seconds * 2, self.child.max_backoff_seconds)
             self._respawn()
 
     async def stop(self) -> None:

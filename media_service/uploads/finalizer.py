@@ -8,9 +8,8 @@ from sqlalchemy.orm import Session
 
 from media_service.auth.scopes import Caller
 from media_service.broker.messages import Lane
-from media_service.database import Database
+from media_service.database import Database, aftermath
 from media_service.events.models import INSERT_EVENTS
-from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.faultpoints import reach
 from media_service.files.lifecycle import FileStatus
 from media_service.files.models import File
@@ -20,6 +19,7 @@ from media_service.files.search import INSERT_TERMS, term_rows
 from media_service.jobs.creation import lane_of
 from media_service.jobs.doorbell import Bell
 from media_service.jobs.models import Job
+from media_service.storage.exceptions import UploadLostError
 from media_service.uploads import queries
 from media_service.uploads.batch import Batch
 from media_service.uploads.registration import new_events, new_file, processing_job
@@ -114,20 +114,12 @@ class Finalizer:
             if opened:
                 kept = session.scalars(queries.delete_sessions(opened)).all()
                 if len(kept) < len(opened):
-                    raise _interrupted()
+                    raise UploadLostError
             also(session)
 
         await self._database.run_transaction(insert_all)
 
     async def _exist(self, files: list[File]) -> bool:
-        async with self._database.read() as session:
+        async with aftermath(), self._database.read() as session:
             known = await session.scalars(known_file_ids([file.id for file in files]))
             return len(list(known)) == len(files)
-
-
-def _interrupted() -> MediaServiceError:
-    return MediaServiceError(
-        ErrorKind.UNAVAILABLE,
-        "upload-interrupted",
-        "The service paused for so long that the upload was given up; send it again.",
-    )

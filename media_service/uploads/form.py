@@ -11,13 +11,18 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from media_service.exceptions import ErrorKind, MediaServiceError
+from media_service.uploads.headers import extended_filename, repeats_a_parameter
 from media_service.uploads.limits import (
     MAX_FIELD_BYTES,
     MAX_FIELDS_BYTES,
+    MAX_OUTSIDE_BYTES,
     MAX_PART_HEADER_BYTES,
     MAX_PART_HEADERS,
     MAX_PARTS,
 )
+
+PLAIN_ENCODINGS = frozenset({b"", b"7bit", b"8bit", b"binary"})
+"""Values of Content-Transfer-Encoding that leave the bytes as they are (RFC 2045 §6.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +69,8 @@ async def read_form(content_type: str, chunks: AsyncIterable[bytes]) -> AsyncIte
 def _boundary(content_type: str) -> bytes:
     _, options = parse_options_header(content_type)
     boundary = options.get(b"boundary", b"")
-    if not boundary:
-        raise _malformed("The Content-Type has no boundary.")
+    if not boundary or repeats_a_parameter(content_type):
+        raise _malformed("The Content-Type has no boundary, or more than one.")
     return boundary
 
 
@@ -94,6 +99,7 @@ class _FormReader:
             raise _malformed("The boundary is too long.") from error
         self._events: list[FormEvent] = []
         self._parts = 0
+        self._outside_bytes = 0
         self._fields_bytes = 0
         self._ended = False
         self._begin_part()
@@ -101,16 +107,24 @@ class _FormReader:
     def push(self, chunk: bytes) -> list[FormEvent]:
         """What a chunk brought."""
         self._events = []
+        was_ended = self._ended
         try:
             self._parser.write(chunk)
         except FormParserError as error:
             raise _malformed("The body does not follow multipart/form-data.") from error
+        if was_ended or self._parts == 0:
+            self._count_outside(len(chunk))
         return self._events
 
     def check_complete(self) -> None:
         """Raise for a body that stopped before its closing boundary."""
         if not self._ended:
             raise _malformed("The body ends before its closing boundary.")
+
+    def _count_outside(self, size_bytes: int) -> None:
+        self._outside_bytes += size_bytes
+        if self._outside_bytes > MAX_OUTSIDE_BYTES:
+            raise _malformed("The body goes on outside of its parts.")
 
     def _begin_part(self) -> None:
         self._headers: dict[bytes, bytes] = {}
@@ -138,20 +152,27 @@ class _FormReader:
         self._header_value += data[start:end]
 
     def _on_header_end(self) -> None:
-        self._headers[self._header_name.lower()] = self._header_value
+        name = self._header_name.lower()
+        if name == b"content-disposition" and name in self._headers:
+            raise _malformed("A part has two Content-Dispositions.")
+        self._headers[name] = self._header_value
         self._header_name = self._header_value = b""
 
     def _on_headers_finished(self) -> None:
-        disposition, options = parse_options_header(
-            self._headers.get(b"content-disposition", b"").decode("latin-1")
-        )
-        if disposition != b"form-data" or b"name" not in options:
-            raise _malformed("A part has no 'Content-Disposition: form-data' with a name.")
+        if self._headers.get(b"content-transfer-encoding", b"").strip().lower() not in PLAIN_ENCODINGS:
+            raise MediaServiceError(
+                ErrorKind.UNSUPPORTED_TYPE,
+                "unsupported-content-encoding",
+                "Parts are stored as the bytes they are; send them without a Content-Transfer-Encoding.",
+            )
+        header = self._headers.get(b"content-disposition", b"").decode("latin-1")
+        disposition, options = parse_options_header(header)
+        if disposition != b"form-data" or b"name" not in options or repeats_a_parameter(header):
+            raise _malformed("A part has no 'Content-Disposition: form-data' with one name.")
         self._field_name = options[b"name"].decode("utf-8", "replace")
-        self._is_file = b"filename" in options
-        if self._is_file:
-            # HTML forms escape a quote in a name this way, and nothing else but line breaks.
-            filename = options[b"filename"].decode("utf-8", "replace").replace("%22", '"')
+        filename = _filename(header, options)
+        self._is_file = filename is not None
+        if filename is not None:
             self._events.append(FileBegin(self._field_name, filename))
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
@@ -183,6 +204,18 @@ class _FormReader:
 
     def _on_end(self) -> None:
         self._ended = True
+
+
+def _filename(header: str, options: dict[bytes, bytes]) -> str | None:
+    """The name of a file; None for a text field.
+
+    RFC 7578 §4.2 forbids `filename*`, so it counts only where it stands alone: old clients send it so, and
+    without it their file would be taken for text.
+    """
+    if b"filename" not in options:
+        return extended_filename(header)
+    # HTML forms escape a quote in a name this way, and nothing else but line breaks.
+    return options[b"filename"].decode("utf-8", "replace").replace("%22", '"')
 
 
 def _malformed(detail: str) -> MediaServiceError:

@@ -14,7 +14,9 @@ _SHA256_MEMBER = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]*):", re.ASCII)
 
 _NAMES_SHA256 = re.compile(r"(?:^|,)\s*sha-256\s*(?:[=;,]|$)", re.ASCII)
 
-_EXTENDED_NAME = re.compile(r"filename\*\s*=\s*utf-8'[^']*'([^;\s]+)", re.IGNORECASE | re.ASCII)
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_PARAMETER = re.compile(r";\s*([^\s=;\"]+)\s*=", re.ASCII)
+_EXTENDED_NAME = re.compile(r";\s*filename\*\s*=\s*utf-8'[^']*'([^;\s]+)", re.IGNORECASE | re.ASCII)
 
 SHA256_BYTES = 32
 
@@ -33,11 +35,23 @@ def disposition_filename(content_disposition: str | None) -> str | None:
     """The file name of a Content-Disposition header, the extended form (RFC 8187) before the plain one."""
     if content_disposition is None:
         return None
-    if (extended := _EXTENDED_NAME.search(content_disposition)) is not None:
-        return unquote(extended.group(1), errors="replace")
+    if (extended := extended_filename(content_disposition)) is not None:
+        return extended
     _, options = parse_options_header(content_disposition)
     name = options.get(b"filename")
     return name.decode("utf-8", "replace") if name is not None else None
+
+
+def extended_filename(content_disposition: str) -> str | None:
+    """The `filename*` of a Content-Disposition header, decoded (RFC 8187); UTF-8 is the one it must be in."""
+    found = _EXTENDED_NAME.search(_QUOTED.sub('""', content_disposition))
+    return unquote(found.group(1), errors="replace") if found is not None else None
+
+
+def repeats_a_parameter(header: str) -> bool:
+    """Whether a parameter stands twice, so that two readers of the header could see two different values."""
+    names = [name.lower() for name in _PARAMETER.findall(_QUOTED.sub('""', header))]
+    return len(names) > len(set(names))
 
 
 def announced_sha256(*headers: str | None) -> str | None:

@@ -45,25 +45,25 @@ def delete_sessions(session_ids: Sequence[UUID]) -> ReturningDelete[UUID]:
     )
 
 
-def take_abandoned_sessions(*, limit: int) -> ReturningDelete[UploadSession]:
-    """Delete the claims whose process went away without a word, and return them.
+def abandoned_sessions(*, after: UUID | None, limit: int) -> Select[UploadSession]:
+    """One page of the claims whose process went away without a word, in order of id."""
+    statement = select(UploadSession).where(UploadSession.lease_until_ms < now_ms())
+    if after is not None:
+        statement = statement.where(UploadSession.id > after)
+    return statement.order_by(UploadSession.id).limit(limit)
+
+
+def take_abandoned_sessions(session_ids: Collection[UUID]) -> ReturningDelete[UploadSession]:
+    """Delete those of these claims that are abandoned still, and return them.
 
     The claim goes before the bytes: a process that was only paused then finds, at its commit, that it has
     lost them (`delete_sessions` returns nothing), and acknowledges nothing.
     """
-    abandoned = select(UploadSession.id).where(UploadSession.lease_until_ms < now_ms()).limit(limit)
     return (
         delete(UploadSession)
-        .where(UploadSession.id.in_(abandoned.scalar_subquery()), UploadSession.lease_until_ms < now_ms())
+        .where(UploadSession.id.in_(session_ids), UploadSession.lease_until_ms < now_ms())
         .returning(UploadSession)
         .execution_options(synchronize_session=False)
-    )
-
-
-def live_storage_uploads(storage_upload_ids: Sequence[str]) -> Select[str | None]:
-    """Which of these uploads of the storage belong to a session."""
-    return select(UploadSession.storage_upload_id).where(
-        UploadSession.storage_upload_id.in_(storage_upload_ids)
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from media_service.database import Database
+from media_service.database import Database, aftermath
 from media_service.heartbeat import Heartbeat
 from media_service.uploads import queries
 
@@ -69,7 +69,7 @@ class UploadSessions:
         opened = self.opened(session_ids)
         self.forget(session_ids)
         if opened:
-            async with self._database.transaction() as session:
+            async with aftermath(), self._database.transaction() as session:
                 await session.execute(queries.delete_sessions(opened))
 
     async def _renew(self) -> None:

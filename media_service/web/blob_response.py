@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from media_service.exceptions import MediaServiceError
 from media_service.storage.aio import AsyncBlobReader, AsyncStorage
 from media_service.web.conditional import Validators
 from media_service.web.ranges import ByteRange, parse_range
@@ -80,6 +81,13 @@ def _head(found: Representation) -> Response:
     return Response(status_code=200, headers=headers, media_type=found.content_type)
 
 
+class BrokenOffError(Exception):
+    """The storage failed in the middle of an answer; its cause is the MediaServiceError.
+
+    Not one itself: those have handlers, which can only answer what has no answer yet.
+    """
+
+
 class BlobStream(StreamingResponse):
     """Streams a reader and lets go of it, also when the client goes away in the middle.
 
@@ -101,5 +109,7 @@ class BlobStream(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
+        except MediaServiceError as error:
+            raise BrokenOffError from error
         finally:
             await self._reader.close()

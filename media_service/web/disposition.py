@@ -55,11 +55,13 @@ def content_disposition(filename: str, *, content_type: str, wanted: Disposition
 def _ascii_fallback(filename: str) -> str:
     """The nearest name that every client reads: accents dropped, the rest of the non-ASCII as `_`.
 
-    A percent sign is replaced too, since some clients decode it (RFC 6266 appendix D).
+    A percent sign is replaced too, since some clients decode it (RFC 6266 appendix D). So is the slash that
+    comes out of a full-width one: the plain name must not become a path.
     """
     plain = "".join(
         character
         for character in unicodedata.normalize("NFKD", filename)
         if not unicodedata.combining(character)
     )
-    return re.sub(r'["\\%]', "_", _NOT_PRINTABLE_ASCII.sub("_", plain))
+    plain = re.sub(r'["\\/%]', "_", _NOT_PRINTABLE_ASCII.sub("_", plain))
+    return plain if plain.strip(".") else "_"

@@ -19,7 +19,12 @@ class HeadLimits:
             if refusal is not None:
                 status, code, detail, limit = refusal
                 answer = problem(
-                    Request(scope), status=status, code=code, detail=detail, members={"limit": limit}
+                    Request(scope),
+                    status=status,
+                    code=code,
+                    detail=detail,
+                    members={"limit": limit},
+                    headers={"Connection": "close"},
                 )
                 await answer(scope, receive, send)
                 return

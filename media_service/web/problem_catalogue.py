@@ -21,7 +21,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "header-timeout": ("Head timed out", "The head of the request did not come in time."),
     "headers-too-large": (
         "Headers too large",
-        "The header fields of the request are too many or too large; `limit` is the bound.",
+        "The header fields, trailers or chunk extensions of the request are too many or too large.",
     ),
     "malformed-http": ("Malformed request", "The request does not follow HTTP/1.1 (RFC 9112)."),
     "too-many-connections": (
@@ -108,6 +108,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "unsupported-media-type": (
         "Unsupported media type",
         "The content of the file (not its name) is of a type that this service does not take.",
+    ),
+    "unsupported-content-encoding": (
+        "Unsupported content encoding",
+        "Bytes are stored as they come. Send none of `Content-Encoding` and `Content-Transfer-Encoding`.",
     ),
     "upload-interrupted": ("Upload interrupted", "The service paused for too long. Send the upload again."),
     "upload-parts-mismatch": (

@@ -33,6 +33,7 @@ STATUS: dict[ErrorKind, int] = {
     ErrorKind.UNSUPPORTED_TYPE: 415,
     ErrorKind.RANGE_NOT_SATISFIABLE: 416,
     ErrorKind.UNPROCESSABLE: 422,
+    ErrorKind.DAMAGED: 500,
     ErrorKind.CRASHED: 500,
     ErrorKind.UNAVAILABLE: 503,
     ErrorKind.STORAGE_FULL: 507,

@@ -10,8 +10,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from media_service.exceptions import MediaServiceError
 from media_service.models import new_id
+from media_service.web.blob_response import BrokenOffError
 from media_service.web.problems import problem
 
 log = structlog.get_logger("media_service.request")
@@ -39,9 +39,8 @@ class RequestContext:
         exchange = _Exchange(scope, receive, send, request_id)
         try:
             await self._app(scope, exchange.receive, exchange.send)
-        except MediaServiceError as error:
-            # Errors before the answer have handlers: the storage broke off in the middle of a body.
-            log.warning("request.broken_off", code=error.code, cause=repr(error.__cause__))
+        except BrokenOffError as error:
+            log.warning("request.broken_off", cause=repr(error.__cause__))
         except Exception:
             log.exception("request.crashed")
             await exchange.answer_internal_error()

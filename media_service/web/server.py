@@ -31,6 +31,8 @@ def server_config(app: FastAPI, settings: HttpSettings, **more: Any) -> uvicorn.
     return uvicorn.Config(
         app,
         http=partial(BoundedHttpProtocol, limits=limits),  # type: ignore[arg-type]  # called like the class
+        # There is nothing to talk to yet, and uvicorn's refusals are no problem documents.
+        ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,

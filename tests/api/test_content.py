@@ -209,7 +209,9 @@ def test_whole_file_is_answered_with_200(
     assert answer.headers["Accept-Ranges"] == "bytes"
     assert answer.headers["Cache-Control"] == "private, no-cache"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert answer.headers["Content-Security-Policy"].startswith("sandbox")
+    assert answer.headers["Content-Security-Policy"] == "sandbox; default-src 'none'"
+    assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
     assert "Content-Range" not in answer.headers
     assert "Content-Encoding" not in answer.headers
 

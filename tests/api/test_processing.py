@@ -117,6 +117,7 @@ def test_process_again_answers_202_with_a_job_that_can_be_followed(
         "lane": "uploads",
         "status": "queued",
         "attempts": 0,
+        "deferrals": 0,
         "max_attempts": 20,
         "progress": 0.0,
         "error": None,

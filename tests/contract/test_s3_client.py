@@ -363,13 +363,25 @@ def test_complete_whose_first_answer_was_lost_is_decided_by_head(server: Scripte
             storage.complete_upload(KEY, "upload", PARTS)
 
 
-def test_complete_with_200_and_an_error_inside_is_no_success(
+def test_complete_that_fails_to_the_last_attempt_is_decided_by_head(
     server: ScriptedServer, storage: S3Storage, no_waiting: None
 ):
-    server.script = [Answer(200, error_answer(200, "InternalError").body)]
-    with pytest.raises(StorageUnavailableError):
-        storage.complete_upload(KEY, "upload", PARTS)
-    assert len(server.requests) == 4
+    failing = [Answer(200, error_answer(200, "InternalError").body)] * 4
+    server.script = [*failing, Answer(length=4, headers=LAST_MODIFIED)]
+    storage.complete_upload(KEY, "upload", PARTS)
+    assert [command for command, _, _ in server.requests] == ["POST"] * 4 + ["HEAD"]
+    for head in (Answer(404), Answer(503), Answer(length=5, headers=LAST_MODIFIED)):
+        server.script = [*failing, head]
+        with pytest.raises(StorageUnavailableError):
+            storage.complete_upload(KEY, "upload", PARTS)
+
+
+def test_no_attempt_begins_after_the_time_for_attempts(server: ScriptedServer):
+    server.script = [Answer(503, before=lambda: server.is_over.wait(0.3))]
+    settings = {"s3_retry_seconds": 0.2, "s3_max_attempts": 10}
+    with closing(open_storage(server, **settings)) as storage, pytest.raises(StorageUnavailableError):
+        put(storage)
+    assert len(server.requests) == 1
 
 
 def test_delete_raises_if_any_key_failed(server: ScriptedServer, storage: S3Storage):

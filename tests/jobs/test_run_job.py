@@ -20,6 +20,7 @@ from tests.support.job_rows import (
     add_image,
     add_job,
     change_job,
+    claimed_by_a_dead_worker,
     get_file,
     get_job,
     let_lease_run_out,
@@ -115,20 +116,26 @@ def test_job_that_waits_for_its_retry_is_not_run_by_an_early_message(owner: Owne
     assert workshop.run(job.id).attempts == 1
 
 
-def test_transient_error_of_the_last_attempt_is_a_dead_letter_and_fails_the_file(
-    owner: Owner, workshop: Workshop
-):
+def test_outage_is_waited_for_however_long_it_lasts(owner: Owner, workshop: Workshop):
     file, job = add_image(workshop.backend, owner, max_attempts=2)
     away = RaisingStorage(workshop.backend.storage, "download", error=StorageUnavailableError())
     with workshop.with_storage(away):
-        workshop.run(job.id)
-        make_due(workshop.backend, job.id)
-        row = workshop.run(job.id)
-    assert (row.status, row.attempts, row.error_code) == (JobStatus.DEAD, 2, "storage-unavailable")
-    failed = get_file(workshop.backend, file.id)
-    assert failed is not None
-    assert (failed.status, failed.status_code) == (FileStatus.FAILED, "storage-unavailable")
-    assert workshop.backend.rows(Event)[-1].type == "file.failed"
+        for _ in range(5):
+            row = workshop.run(job.id)
+            make_due(workshop.backend, job.id)
+    assert (row.status, row.attempts, row.deferrals) == (JobStatus.QUEUED, 5, 5)
+    assert workshop.run(job.id).status is JobStatus.SUCCEEDED
+    ready = get_file(workshop.backend, file.id)
+    assert ready is not None
+    assert ready.status is FileStatus.READY
+
+
+def test_interruptions_and_outages_before_a_crash_are_no_crashes(owner: Owner, workshop: Workshop):
+    _, job = add_image(workshop.backend, owner)
+    claimed_by_a_dead_worker(workshop.backend, job.id, attempts=5)
+    break_sandbox(workshop, failures.failure(failures.SANDBOX_CRASHED))
+    row = workshop.run(job.id)
+    assert (row.status, row.attempts, row.crashes) == (JobStatus.QUEUED, 6, 1)
 
 
 def test_permanent_error_gives_up_at_once_and_says_why(owner: Owner, workshop: Workshop):

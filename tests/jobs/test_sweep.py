@@ -1,21 +1,23 @@
 """The sweeper takes what nobody owns, and only that."""
 
+from collections import Counter
 from datetime import timedelta
 
 import pytest
 
+from media_service.files.queries import renditions_of_files
 from media_service.models import new_id
+from media_service.storage.exceptions import StorageUnavailableError
 from media_service.storage.keys import original_key, rendition_key
-from media_service.tables import UploadSession
+from media_service.tables import Event, File, IdempotencyKey, Job, Rendition, UploadSession, WorkerProcess
 from tests.support.backends import Backend, Owner
 from tests.support.job_rows import add_image, add_session
+from tests.support.storages import RaisingStorage
+from tests.support.sweeping import HOUR, NOW, make_sweeper, sweep
 from tests.support.workshop import Workshop
-from workers.jobs.sweep import Sweeper, Swept
+from workers.jobs.sweep.findings import Finding, Kind
 
 PART_BYTES = 5 * 1024 * 1024
-NOW, HOUR = timedelta(seconds=-5), timedelta(hours=1)
-"""Graces: everything counts as old (clocks of storages may lag a little), or nothing does."""
-NOTHING = Swept(sessions=0, uploads=0, keys=0, objects=0)
 
 
 def begin_upload(backend: Backend, key: str) -> str:
@@ -32,7 +34,7 @@ def test_sweep_of_a_tidy_service_takes_nothing(clean_backend: Backend, owner: Ow
     _, job = add_image(clean_backend, owner)
     workshop.run(job.id)
     keys = clean_backend.keys()
-    assert Sweeper(clean_backend.database, clean_backend.storage, grace=NOW).run_round() == NOTHING
+    assert sweep(clean_backend, grace=NOW) == {}
     assert clean_backend.keys() == keys
 
 
@@ -42,15 +44,14 @@ def test_upload_whose_process_died_is_taken_with_its_parts(clean_backend: Backen
     upload_id = begin_upload(clean_backend, key)
     with clean_backend.database.transaction() as session:
         session.get_one(UploadSession, session_id).storage_upload_id = upload_id
-    swept = Sweeper(clean_backend.database, clean_backend.storage, grace=HOUR).run_round()
-    assert swept.sessions == 1
+    assert sweep(clean_backend, grace=HOUR) == {"abandoned_upload": 1}
     assert clean_backend.leftovers() == {}
 
 
 def test_upload_that_died_between_its_last_byte_and_the_commit_is_taken(clean_backend: Backend, owner: Owner):
     session_id = add_session(clean_backend, owner, lease=timedelta(seconds=-1))
     clean_backend.storage.put(original_key(session_id), b"whole", content_type="text/plain")
-    assert Sweeper(clean_backend.database, clean_backend.storage, grace=HOUR).run_round().sessions == 1
+    assert sweep(clean_backend, grace=HOUR) == {"abandoned_upload": 1}
     assert clean_backend.leftovers() == {}
 
 
@@ -59,7 +60,7 @@ def test_living_upload_is_spared_however_old_it_is(clean_backend: Backend, owner
     upload_id = begin_upload(clean_backend, original_key(session_id))
     with clean_backend.database.transaction() as session:
         session.get_one(UploadSession, session_id).storage_upload_id = upload_id
-    assert Sweeper(clean_backend.database, clean_backend.storage, grace=NOW).run_round() == NOTHING
+    assert sweep(clean_backend, grace=NOW) == {}
     assert open_uploads(clean_backend) == {upload_id}
     assert [row.id for row in clean_backend.rows(UploadSession)] == [session_id]
 
@@ -67,9 +68,9 @@ def test_living_upload_is_spared_however_old_it_is(clean_backend: Backend, owner
 def test_upload_that_no_session_knows_is_taken_after_the_grace(clean_backend: Backend):
     upload_id = begin_upload(clean_backend, original_key(new_id()))
     if not clean_backend.is_s3:  # moto says of every upload that it began in 2010
-        assert Sweeper(clean_backend.database, clean_backend.storage, grace=HOUR).run_round() == NOTHING
+        assert sweep(clean_backend, grace=HOUR) == {}
         assert open_uploads(clean_backend) == {upload_id}
-    assert Sweeper(clean_backend.database, clean_backend.storage, grace=NOW).run_round().uploads == 1
+    assert sweep(clean_backend, grace=NOW) == {"unknown_upload": 1}
     assert open_uploads(clean_backend) == set()
 
 
@@ -81,9 +82,9 @@ def test_object_without_a_file_is_taken_after_the_grace(clean_backend: Backend, 
     }
     for key in orphans:
         clean_backend.storage.put(key, b"nobody's", content_type="text/plain")
-    assert Sweeper(clean_backend.database, clean_backend.storage, grace=HOUR).run_round() == NOTHING
+    assert sweep(clean_backend, grace=HOUR) == {}
     assert orphans < clean_backend.keys()
-    assert Sweeper(clean_backend.database, clean_backend.storage, grace=NOW).run_round().objects == 2
+    assert sweep(clean_backend, grace=NOW) == {"unowned_object": 2}
     assert clean_backend.keys() == {original_key(file.id)}
 
 
@@ -91,7 +92,7 @@ def test_object_of_a_living_session_is_spared(clean_backend: Backend, owner: Own
     # Completed in the storage, and its commit is on its way; S3 dates it from the start of the upload.
     session_id = add_session(clean_backend, owner, lease=timedelta(minutes=1))
     clean_backend.storage.put(original_key(session_id), b"whole", content_type="text/plain")
-    assert Sweeper(clean_backend.database, clean_backend.storage, grace=NOW).run_round() == NOTHING
+    assert sweep(clean_backend, grace=NOW) == {}
     assert clean_backend.keys() == {original_key(session_id)}
 
 
@@ -103,7 +104,7 @@ def test_rendition_that_no_row_describes_is_taken_and_the_others_stay(
     kept = clean_backend.keys()
     stray = rendition_key(file.id, recipe="0" * 16, sha256="f" * 64)
     clean_backend.storage.put(stray, b"replaced", content_type="image/webp")
-    assert Sweeper(clean_backend.database, clean_backend.storage, grace=NOW).run_round().objects == 1
+    assert sweep(clean_backend, grace=NOW) == {"unowned_object": 1}
     assert clean_backend.keys() == kept
 
 
@@ -111,23 +112,91 @@ def test_rendition_of_a_file_at_work_is_left_alone(clean_backend: Backend, owner
     file, _ = add_image(clean_backend, owner)
     stored = rendition_key(file.id, recipe="0" * 16, sha256="f" * 64)
     clean_backend.storage.put(stored, b"about to be described", content_type="image/webp")
-    assert Sweeper(clean_backend.database, clean_backend.storage, grace=NOW).run_round() == NOTHING
+    assert sweep(clean_backend, grace=NOW) == {}
 
 
 def test_sweep_of_many_objects_goes_on_where_it_stopped(
     clean_backend: Backend, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("workers.jobs.sweep.MAX_OBJECTS", 2)
-    monkeypatch.setattr("workers.jobs.sweep.BATCH", 2)
+    monkeypatch.setattr("workers.jobs.sweep.walk.MAX_FOUND", 2)
+    monkeypatch.setattr("workers.jobs.sweep.walk.BATCH", 2)
     add_image(clean_backend, owner)
     add_image(clean_backend, owner)
     for _ in range(5):
         clean_backend.storage.put(original_key(new_id()), b"orphan", content_type="text/plain")
-    sweeper = Sweeper(clean_backend.database, clean_backend.storage, grace=NOW)
-    assert sum(sweeper.run_round().objects for _ in range(8)) == 5
+    sweeper = make_sweeper(clean_backend)
+    counts = [sweeper.run_round()[Kind.UNOWNED_OBJECT] for _ in range(8)]
+    assert sum(counts) == 5
+    assert max(counts) <= 2
+
+
+def test_walk_through_everything_is_not_bounded_by_a_round(
+    clean_backend: Backend, owner: Owner, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("workers.jobs.sweep.walk.MAX_FOUND", 2)
+    monkeypatch.setattr("workers.jobs.sweep.walk.BATCH", 2)
+    add_image(clean_backend, owner)
+    for _ in range(5):
+        clean_backend.storage.put(original_key(new_id()), b"orphan", content_type="text/plain")
+    for _ in range(5):
+        add_session(clean_backend, owner, lease=timedelta(seconds=-1))
+    found = list(make_sweeper(clean_backend).run_through(dry_run=False))
+    assert Counter(finding.kind for finding in found) == {Kind.UNOWNED_OBJECT: 5, Kind.ABANDONED_UPLOAD: 5}
+    assert list(make_sweeper(clean_backend).run_through(dry_run=False)) == []
+
+
+def plant_everything(backend: Backend, owner: Owner, workshop: Workshop) -> None:
+    """One thing of each kind, but for files of this machine."""
+    lost, job = add_image(backend, owner)
+    workshop.run(job.id)
+    damaged, job = add_image(backend, owner)
+    workshop.run(job.id)
+    with backend.database.read() as session:
+        renditions = session.scalars(renditions_of_files([damaged.id])).all()
+    backend.storage.delete([lost.key, renditions[0].key])
+    backend.storage.put(original_key(new_id()), b"orphan", content_type="text/plain")
+    begin_upload(backend, original_key(new_id()))
+    session_id = add_session(backend, owner, lease=timedelta(seconds=-1))
+    backend.storage.put(original_key(session_id), b"whole", content_type="text/plain")
+    with backend.database.transaction() as session:
+        session.add(WorkerProcess(id=new_id(), host="h", missing_layers=[], alive_until_ms=0))
+        past = {"token": new_id(), "fingerprint": "f", "made_ids": [], "until_ms": 0}
+        session.add(IdempotencyKey(owner_id=owner.id, key="k", **past))
+
+
+def everything(backend: Backend) -> dict[str, object]:
+    tables = (UploadSession, IdempotencyKey, WorkerProcess, Job, File, Rendition, Event)
+    rows = {table.__name__: [row.column_values() for row in backend.rows(table)] for table in tables}
+    return {**rows, "objects": backend.keys(), "uploads": open_uploads(backend)}
+
+
+def test_dry_run_finds_what_a_real_run_finds_and_changes_nothing(
+    clean_backend: Backend, owner: Owner, workshop: Workshop
+):
+    plant_everything(clean_backend, owner, workshop)
+    before = everything(clean_backend)
+    dry = list(make_sweeper(clean_backend).run_through(dry_run=True))
+    assert everything(clean_backend) == before
+
+    def names(findings: list[Finding]) -> list[tuple[str, str]]:
+        return sorted((finding.kind.value, finding.name) for finding in findings)
+
+    assert names(list(make_sweeper(clean_backend).run_through(dry_run=False))) == names(dry)
+    assert {finding.kind for finding in dry} == set(Kind) - {Kind.LEFT_FILE}
+    again = list(make_sweeper(clean_backend).run_through(dry_run=True))
+    assert {finding.kind for finding in again} == {Kind.MISSING_BYTES}
+
+
+def test_step_that_fails_leaves_the_others_their_turn(clean_backend: Backend, owner: Owner):
+    orphan = original_key(new_id())
+    clean_backend.storage.put(orphan, b"orphan", content_type="text/plain")
+    away = RaisingStorage(clean_backend.storage, "list_uploads", error=StorageUnavailableError())
+    with pytest.raises(StorageUnavailableError):
+        sweep(clean_backend, storage=away)
+    assert clean_backend.keys() == set()
 
 
 def test_object_that_is_not_ours_by_its_name_is_left_alone(clean_backend: Backend):
     clean_backend.storage.put("originals/readme", b"by hand", content_type="text/plain")
-    assert Sweeper(clean_backend.database, clean_backend.storage, grace=NOW).run_round() == NOTHING
+    assert sweep(clean_backend, grace=NOW) == {}
     clean_backend.storage.delete(["originals/readme"])

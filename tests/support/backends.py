@@ -19,7 +19,17 @@ from media_service.config import Settings
 from media_service.models import new_id
 from media_service.storage.keys import ORIGINALS, RENDITIONS
 from media_service.storage.port import Storage
-from media_service.tables import Base, Event, File, IdempotencyKey, Job, Lease, Rendition, UploadSession
+from media_service.tables import (
+    Base,
+    Event,
+    File,
+    IdempotencyKey,
+    Job,
+    Lease,
+    Rendition,
+    UploadSession,
+    WorkerProcess,
+)
 
 ADMIN_KEY = "the-admin-key-of-the-tests"
 ADMIN = {"Authorization": f"Bearer {ADMIN_KEY}"}
@@ -110,7 +120,9 @@ class Backend:
     def clear(self) -> None:
         """Remove what a test made; the admin and the signing key stay."""
         with self.database.transaction() as session:
-            for table in (Event, UploadSession, IdempotencyKey, Job, Rendition, File, Lease):
+            for table in (
+                Event, UploadSession, IdempotencyKey, Job, Rendition, File, Lease, WorkerProcess
+            ):  # fmt: skip
                 session.execute(delete(table))
             session.execute(delete(ApiKey).where(ApiKey.origin == KeyOrigin.API))
             with_key = select(ApiKey.owner_id)

@@ -39,6 +39,9 @@ def wait_until_settled(configuration: Configuration, *, timeout_seconds: float =
             "the storage holds what rows own, and nothing else",
             timeout_seconds=timeout_seconds,
         )
+        service.wait_until(
+            lambda: not _sessions(database), "no upload is left half-way", timeout_seconds=timeout_seconds
+        )
     finally:
         database.close()
 
@@ -72,8 +75,7 @@ def _check_no_phantom_and_no_garbage(
     assert keys - set(owned) == set(), "objects without a row"
     assert {key: objects.facts(key) for key in owned} == owned
     assert objects.unfinished() == set()
-    with database.read() as session:
-        assert list(session.scalars(select(UploadSession.id))) == []
+    assert _sessions(database) == []
 
 
 def _check_terminal(database: Database, files: list[File]) -> None:
@@ -114,6 +116,11 @@ def _files(database: Database) -> list[File]:
 def _unfinished(database: Database) -> int:
     with database.read() as session:
         return session.scalar(select(func.count()).select_from(Job).where(Job.status.not_in(FINAL))) or 0
+
+
+def _sessions(database: Database) -> list[UUID]:
+    with database.read() as session:
+        return list(session.scalars(select(UploadSession.id)))
 
 
 def _owned(files: list[File]) -> dict[str, ObjectFacts]:

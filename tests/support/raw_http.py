@@ -1,9 +1,14 @@
 """HTTP by hand: requests that no client library would send, and answers read while a body is still open."""
 
 import http.client
+import json
 import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
+
+PROBLEM_TYPE = "application/problem+json"
 
 
 class RawConnection:
@@ -68,3 +73,47 @@ class RawConnection:
         if self._response is not None:
             self._response.close()
         self.socket.close()
+
+
+@dataclass(frozen=True, slots=True)
+class RawAnswer:
+    """One answer of a connection, read without a client library."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def code(self) -> str | None:
+        """Of a problem; None if the answer is none."""
+        if self.headers.get("content-type") != PROBLEM_TYPE:
+            return None
+        problem = json.loads(self.body)
+        assert problem["status"] == self.status
+        assert problem["request_id"] == self.headers["x-request-id"]
+        return str(problem["code"])
+
+
+def exchange(port: int, pieces: Iterable[bytes], *, timeout_seconds: float = 20) -> list[RawAnswer]:
+    """Send until it is refused or all sent, then read to the end of the stream; interim answers are left out.
+
+    Raises TimeoutError if the connection is not closed in time, ConnectionResetError if an answer was cut.
+    """
+    with RawConnection(port, timeout_seconds=timeout_seconds) as connection:
+        try:
+            for piece in pieces:
+                connection.send(piece)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # a refusal closed it; the answer is what counts
+        received = b"".join(iter(lambda: connection.socket.recv(65536), b""))
+    return [answer for answer in _answers(received) if answer.status >= 200]
+
+
+def _answers(received: bytes) -> Iterable[RawAnswer]:
+    while received:
+        head, _, received = received.partition(b"\r\n\r\n")
+        start, *lines = head.decode("latin-1").split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        size_bytes = int(headers.get("content-length", 0))
+        yield RawAnswer(int(start.split(" ")[1]), headers, received[:size_bytes])
+        received = received[size_bytes:]

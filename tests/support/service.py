@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -137,6 +138,30 @@ class RunningService:
             self._process.wait()
             self._process = None
         return pid
+
+    @contextmanager
+    def one_more(self, role: str) -> Iterator["subprocess.Popen[bytes]"]:
+        """A second `worker` or `dispatcher` beside the supervised one while the block runs."""
+        with (self.folder / "service.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "workers", role],
+                cwd=self.folder,
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=die_with_parent(),  # noqa: PLW1509 - only a prctl
+            )
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(STOP_TIMEOUT_SECONDS)
+            finally:
+                process.kill()
+                process.wait()
 
     def wait_until_restarted(
         self, role: str, *, old_pid: int, timeout_seconds: float = START_TIMEOUT_SECONDS

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sqlalchemy import make_url
+
 from tests.support.moto_server import ENVIRONMENT
 from tests.support.objects import StoredObjects, bucket_objects, folder_objects
 from tests.support.postgres import PostgresServer
@@ -54,14 +56,25 @@ def embedded(settings: Mapping[str, str], *, data_dir: Path | None = None) -> It
 
 @contextmanager
 def scaled_out(
-    settings: Mapping[str, str], *, postgres: PostgresServer, valkey: ValkeyServer, s3: S3Server
+    settings: Mapping[str, str],
+    *,
+    postgres: PostgresServer,
+    valkey: ValkeyServer,
+    s3: S3Server,
+    database_port: int | None = None,
 ) -> Iterator[Configuration]:
-    """PostgreSQL, S3 and a Redis of its own, by settings alone."""
+    """PostgreSQL, S3 and a Redis of its own, by settings alone; those given may name other ways to them.
+
+    `database_port` is a loopback port by which the service, and not the tests, reaches PostgreSQL.
+    """
     bucket = replace(s3, bucket="media-acceptance")
     objects = bucket_objects(bucket)
     database_url = postgres.create_database()
+    seen_url = make_url(database_url)
+    if database_port is not None:
+        seen_url = seen_url.set(host="127.0.0.1", port=database_port, query={})
     chosen = {
-        "MEDIA_DATABASE_URL": database_url,
+        "MEDIA_DATABASE_URL": seen_url.render_as_string(hide_password=False),
         "MEDIA_REDIS_URL": valkey.url.replace("db=0", "db=7"),  # the server serves other tests too
         "MEDIA_STORAGE": "s3",
         "MEDIA_S3_BUCKET": bucket.bucket,

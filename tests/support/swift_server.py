@@ -6,7 +6,6 @@ itself: it ignores x-amz-checksum-*, has no lifecycle, and answers 501 to If-Non
 
 import getpass
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,11 +16,12 @@ from pathlib import Path
 import pytest
 
 from media_service.supervisor.process import die_with_parent
+from tests.support.debian import make_available
 from tests.support.ports import free_port, wait_for_port
 from tests.support.s3_server import S3Server, create_bucket
 
 PACKAGES = ("swift-proxy", "swift-account", "swift-container", "swift-object", "memcached")
-PROGRAMS = tuple(f"swift-{kind}-server" for kind in ("proxy", "account", "container", "object"))
+PROGRAMS = (*(f"swift-{kind}-server" for kind in ("proxy", "account", "container", "object")), "memcached")
 ACCESS_KEY, SECRET_KEY = "test:tester", "testing"
 
 BACKEND = """[DEFAULT]
@@ -134,37 +134,9 @@ def _run(stack: ExitStack, folder: Path, argv: list[str], port: int) -> None:
     wait_for_port(port, process)
 
 
-def missing_programs() -> list[str]:
-    return [program for program in (*PROGRAMS, "memcached") if shutil.which(program) is None]
-
-
-def install() -> None:
-    """Let the system's package manager bring what is missing, where it can. Raises CalledProcessError."""
-    options = ["-qq", "-y", "--no-install-recommends"]
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for arguments in (["update", "-qq"], ["install", *options, *PACKAGES]):
-        subprocess.run(
-            [shutil.which("apt-get") or "apt-get", *arguments],
-            check=True,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            timeout=600,
-        )
-
-
-def make_available() -> list[str]:
-    """Install what is missing if this machine allows it; returns what is missing still."""
-    if missing_programs() and os.geteuid() == 0 and shutil.which("apt-get"):
-        try:
-            install()
-        except (subprocess.SubprocessError, OSError) as error:
-            print(f"Debian's packages could not be installed: {error}", file=sys.stderr)
-    return missing_programs()
-
-
 def main(arguments: list[str]) -> int:
     """`make test-s3`; with `--possible` only says by its exit code whether this machine allows it."""
-    if missing := make_available():
+    if missing := make_available(PACKAGES, PROGRAMS):
         print(f"make test-s3 cannot run here; missing: {', '.join(missing)}", file=sys.stderr)
         print(f"On Debian, as root: apt-get install {' '.join(PACKAGES)}", file=sys.stderr)
         return 1

@@ -22,7 +22,18 @@ from media_service.transforms.spec import DEFAULT_PRESETS, Preset
 from media_service.web.problem_catalogue import CATALOGUE, title_of
 from media_service.web.problems import STATUS
 from workers.jobs.run import HANDLERS
-from workers.retries import MAX_CRASHES, MAX_DELAY, TRANSIENT, Bury, GiveUp, Retry, delay_after, judge
+from workers.retries import (
+    LIMITS,
+    MAX_CRASHES,
+    MAX_DELAY,
+    TRANSIENT,
+    Bury,
+    GiveUp,
+    History,
+    Retry,
+    delay_after,
+    judge,
+)
 
 PACKAGE = Path(__file__).resolve().parents[2] / "media_service"
 
@@ -54,22 +65,32 @@ def test_every_kind_of_error_has_a_status():
 @pytest.mark.parametrize("kind", sorted(ErrorKind))
 def test_every_kind_of_error_has_a_fate(kind: ErrorKind):
     error = MediaServiceError(kind, "x", "x")
-    first, last = judge(error, attempts=1, max_attempts=20), judge(error, attempts=20, max_attempts=20)
+    first, last = judge(error, History(1, 20)), judge(error, History(20, 20, crashes=100, deferrals=1000))
     if kind in TRANSIENT:
         assert isinstance(first, Retry)
-        assert isinstance(last, Bury)
-    elif kind is ErrorKind.CRASHED:
+        assert isinstance(last, Retry)
+        assert not first.is_crash
+    elif kind in LIMITS:
         assert isinstance(first, Retry)
-        assert isinstance(judge(error, attempts=MAX_CRASHES, max_attempts=20), Bury)
+        assert first.is_crash
+        assert isinstance(last, Bury)
+        limit = LIMITS[kind]
+        assert isinstance(judge(error, History(19, 20, crashes=limit - 2)), Retry)
+        assert isinstance(judge(error, History(19, 20, crashes=limit - 1)), Bury)
     else:
         assert isinstance(first, GiveUp)
         assert isinstance(last, GiveUp)
 
 
 def test_error_that_nobody_foresaw_is_tried_as_often_as_a_crash():
-    assert isinstance(judge(KeyError(), attempts=MAX_CRASHES - 1, max_attempts=20), Retry)
-    assert isinstance(judge(KeyError(), attempts=MAX_CRASHES, max_attempts=20), Bury)
-    assert isinstance(judge(KeyError(), attempts=1, max_attempts=1), Bury)
+    assert isinstance(judge(KeyError(), History(19, 20, crashes=MAX_CRASHES - 2)), Retry)
+    assert isinstance(judge(KeyError(), History(19, 20, crashes=MAX_CRASHES - 1)), Bury)
+    assert isinstance(judge(KeyError(), History(1, 1)), Bury)
+
+
+def test_death_of_a_worker_is_no_crash_of_the_file():
+    crash = MediaServiceError(ErrorKind.CRASHED, "x", "x")
+    assert isinstance(judge(crash, History(15, 20)), Retry)
 
 
 @given(st.integers(1, 10_000))

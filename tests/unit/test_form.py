@@ -18,6 +18,7 @@ from media_service.uploads.form import (
 )
 from media_service.uploads.limits import MAX_FIELD_BYTES, MAX_PARTS
 from tests.support.forms import BOUNDARY, CONTENT_TYPE, file_part, form, text_part
+from tests.support.hostile_forms import ROWS, HostileForm
 
 
 async def _chunks(body: bytes, size: int) -> AsyncIterator[bytes]:
@@ -104,6 +105,18 @@ def test_body_over_the_limits_or_broken_is_our_error(body: bytes, kind: ErrorKin
     with pytest.raises(MediaServiceError) as caught:
         read(body)
     assert (caught.value.kind, caught.value.code) == (kind, code)
+
+
+def outcome_of(row: HostileForm, *, chunk_bytes: int) -> Any:
+    try:
+        return read(row.body, chunk_bytes=chunk_bytes, content_type=row.content_type)
+    except MediaServiceError as error:
+        return error.code
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.group} {row.name}")
+def test_hostile_form_reads_the_same_byte_by_byte(row: HostileForm):
+    assert outcome_of(row, chunk_bytes=1) == outcome_of(row, chunk_bytes=1 << 20)
 
 
 def test_endless_field_is_refused_before_it_is_held():

@@ -16,6 +16,7 @@ from media_service.uploads.headers import (
     declared_length,
     disposition_filename,
     is_form,
+    repeats_a_parameter,
 )
 from media_service.uploads.policy import UploadPolicy
 from media_service.uploads.schemas import RawUploadQuery
@@ -90,6 +91,37 @@ def test_any_digest_header_is_a_digest_nothing_or_our_error(header: str):
 def test_any_disposition_header_gives_a_name_or_none(header: str):
     for text in (header, f"attachment; filename={header}", f"attachment; filename*=utf-8''{header}"):
         assert disposition_filename(text) is None or isinstance(disposition_filename(text), str)
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("attachment; filename=a; filename*=UTF-8''b", "b"),
+        ("attachment; filename*=UTF-8''b; filename=a", "b"),
+        ("attachment; FileName* = utf-8'de'b%20c", "b c"),
+        ("attachment; filename=\"a; filename*=UTF-8''b\"", "a; filename*=UTF-8''b"),
+        ('attachment; filename="a\\"; filename*=UTF-8\'\'b"', "a\"; filename*=UTF-8''b"),
+        ("attachment; myfilename*=UTF-8''b; filename=a", "a"),
+    ],
+)
+def test_extended_name_is_found_where_it_is_a_parameter(header: str, expected: str):
+    assert disposition_filename(header) == expected
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("form-data; name=a; filename=b", False),
+        ("form-data; name=a; filename=b; filename*=UTF-8''c", False),
+        ('form-data; name="a; name=b"', False),
+        ('form-data; name="a\\"; name=b"', False),
+        ("form-data; name=a; name=b", True),
+        ("form-data; name=a;NAME =a", True),
+        ('form-data; name="a"; filename="b" ; filename="c"', True),
+    ],
+)
+def test_parameter_that_stands_twice_is_seen(header: str, expected: bool):  # noqa: FBT001 - a table's column
+    assert repeats_a_parameter(header) is expected
 
 
 @pytest.mark.parametrize("text", ["AB" * 32, f" {'0' * 64} "])

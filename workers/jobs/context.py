@@ -38,6 +38,8 @@ class ClaimedJob:
     file_id: UUID | None
     payload: dict[str, Any]
     attempts: int
+    deferrals: int
+    crashes: int
     max_attempts: int
 
 

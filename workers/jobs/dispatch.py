@@ -13,6 +13,7 @@ import structlog
 
 from media_service.blocking_database import Database
 from media_service.broker.messages import Lane
+from media_service.faultpoints import reach
 from media_service.jobs import queries
 from media_service.models import utc_now
 from workers.jobs.endings import fail_file
@@ -101,8 +102,10 @@ class Dispatcher:
             return
         with self._database.transaction() as session:
             session.execute(queries.mark_sent(batch))
+        reach("dispatch.marked")
         for job_id in batch:
             self._sender.send(job_id, lane)
+            reach("dispatch.sent")
         log.debug("dispatcher.sent", lane=lane.value, jobs=len(batch))
 
     def _due(self, lane: Lane) -> list[UUID]:

@@ -87,13 +87,14 @@ def _wanted(job: ClaimedJob, presets: Sequence[Preset]) -> list[Preset]:
 def _check_integrity(source: Path, file: File) -> None:
     """Never make anything of bytes that are not those that were uploaded.
 
-    Raises MediaServiceError (unavailable): a storage that gave wrong bytes once may give the right ones.
+    Raises MediaServiceError (damaged): a storage that gave wrong bytes once may give the right ones.
     """
     with source.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     if file.sha256 not in {None, sha256}:
+        log.error("storage.bytes_damaged", key=file.key, size_bytes=source.stat().st_size)
         raise MediaServiceError(
-            ErrorKind.UNAVAILABLE, "integrity", "The storage gave other bytes than were uploaded."
+            ErrorKind.DAMAGED, "integrity", "The storage gave other bytes than were uploaded."
         )
 
 

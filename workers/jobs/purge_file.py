@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from media_service.faultpoints import reach
 from media_service.jobs import queries as jobs
 from media_service.jobs.lifecycle import JobStatus
 from media_service.models import utc_now
@@ -14,6 +15,7 @@ def purge_file(job: ClaimedJob, context: JobContext) -> None:
     file_id = UUID(job.payload["file_id"])
     renditions = context.storage.list_objects(renditions_prefix(file_id))
     context.storage.delete([original_key(file_id), *(found.key for found in renditions)])
+    reach("purge.deleted")
     with context.database.transaction() as session:
         ended = jobs.finish(job.id, token=job.token, status=JobStatus.SUCCEEDED, at=utc_now())
         if session.execute(ended).first() is None:

@@ -18,7 +18,7 @@ from workers.jobs.endings import end_job
 from workers.jobs.leases import LeaseKeeper
 from workers.jobs.process_file import process_file
 from workers.jobs.purge_file import purge_file
-from workers.retries import Bury, GiveUp, Retry, judge
+from workers.retries import Bury, GiveUp, History, Retry, judge
 
 log = structlog.get_logger(__name__)
 
@@ -71,6 +71,8 @@ def claim(job_id: UUID, database: Database, keeper: LeaseKeeper) -> ClaimedJob |
         file_id=row.file_id,
         payload=row.payload,
         attempts=row.attempts,
+        deferrals=row.deferrals,
+        crashes=row.crashes,
         max_attempts=row.max_attempts,
     )
 
@@ -98,11 +100,14 @@ def _end_with(error: Exception, job: ClaimedJob, database: Database) -> str:
     else:
         reason = ("internal-error", "Processing broke in a way that nobody foresaw.")
         log.error("job.attempt_failed", code=reason[0], exc_info=error)
-    verdict = judge(error, attempts=job.attempts, max_attempts=job.max_attempts)
-    match verdict:
-        case Retry(delay=delay):
+    history = History(job.attempts - job.deferrals, job.max_attempts, job.crashes, job.deferrals)
+    match judge(error, history):
+        case Retry(delay=delay, is_crash=is_crash):
+            statement = queries.put_back(
+                job.id, token=job.token, delay=delay, error=reason, is_crash=is_crash
+            )
             with database.transaction() as session:
-                session.execute(queries.put_back(job.id, token=job.token, delay=delay, error=reason))
+                session.execute(statement)
             return "retry"
         case GiveUp():
             end_job(job, JobStatus.FAILED, reason, database)

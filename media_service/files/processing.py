@@ -1,0 +1,26 @@
+"""Processing a file that is there once more, asked for by a person or by the sweeper. Core room."""
+
+from collections.abc import Sequence
+
+from media_service.files.lifecycle import FileStatus
+from media_service.files.models import File
+from media_service.jobs.creation import new_job
+from media_service.jobs.models import Job, JobKind
+from media_service.transforms.spec import PROCESSABLE_TYPES
+
+
+def can_be_processed(file: File) -> bool:
+    """Whether a file has renditions at all, and may have them."""
+    return file.content_type in PROCESSABLE_TYPES and file.status is not FileStatus.QUARANTINED
+
+
+def process_again(file: File, names: Sequence[str] | None, *, max_attempts: int, will_ring: bool) -> Job:
+    """The job that makes presets of a file again: those named, or all."""
+    return new_job(
+        JobKind.PROCESS_FILE,
+        owner_id=file.owner_id,
+        file_id=file.id,
+        payload={"renditions": list(names)} if names is not None else {},
+        max_attempts=max_attempts,
+        will_ring=will_ring,
+    )

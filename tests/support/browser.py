@@ -1,0 +1,50 @@
+"""A page in a real browser, headless: Debian's chromium."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+PACKAGES = PROGRAMS = ("chromium",)
+SECONDS = 90
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",  # containers give it none, and the pages are ours
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # it shall reach nothing but us
+    "--virtual-time-budget=60000",  # ms; waits for requests of the page, and for no longer than they take
+    "--dump-dom",
+)
+
+
+def dump_dom(url: str) -> str:
+    """The document of a page when its scripts and requests are done. Raises TimeoutExpired."""
+    with tempfile.TemporaryDirectory(prefix="media-test-browser-", ignore_cleanup_errors=True) as folder:
+        argv = [shutil.which("chromium") or "chromium", *FLAGS, f"--user-data-dir={folder}/profile", url]
+        return _run(argv, Path(folder))
+
+
+def _run(argv: list[str], folder: Path) -> str:
+    process = subprocess.Popen(
+        argv,
+        env={"PATH": os.defpath + ":/usr/bin:/bin", "HOME": str(folder), "TMPDIR": str(folder)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        document, _ = process.communicate(timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
+    return document.decode()
