@@ -24,10 +24,9 @@ def is_left_to_pillow(source: Path) -> bool:
     """Whether libvips has no decoder for it: CIELAB of 8 bits, JPEG of TIFF 6.0, YCbCr not in a JPEG."""
     tags = _read_tags(source)
     photometric, compression = tags.get(_PHOTOMETRIC), tags.get(_COMPRESSION)
-    if photometric == _YCBCR:
-        # What is subsampled libtiff converts for libvips.
-        return compression == _OLD_JPEG or (compression != _JPEG and tags.get(_SUBSAMPLING) == (1, 1))
-    return photometric == _CIELAB and tags.get(_BITS) == (8, 8, 8)
+    if photometric == _YCBCR and compression != _JPEG and tags.get(_SUBSAMPLING) == (1, 1):
+        return True  # what is subsampled libtiff converts for libvips
+    return compression == _OLD_JPEG or (photometric == _CIELAB and tags.get(_BITS) == (8, 8, 8))
 
 
 def without_spare_bands(image: pyvips.Image, source: Path) -> pyvips.Image:
