@@ -8,7 +8,7 @@ import pytest
 
 from tests.support import images
 from tests.support.arena import Arena, stopped
-from tests.support.hostile_images import interlaced_png
+from tests.support.hostile_makers import interlaced_png
 
 MAX_CRASHES = 3
 

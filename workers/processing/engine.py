@@ -27,7 +27,12 @@ _MEMORY_WORDS = (
 )
 
 
+_REFUSAL = "security limit"
+"""libheif files sizes that contradict each other under "Memory allocation error" too."""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether a decoder gave up for want of memory. libvips, libjpeg and libheif only say so in prose."""
     text = str(error).lower()
-    return isinstance(error, MemoryError) or any(words in text for words in _MEMORY_WORDS)
+    said = _REFUSAL not in text and any(words in text for words in _MEMORY_WORDS)
+    return said or isinstance(error, MemoryError)

@@ -38,6 +38,9 @@ def turn_upright(image: pyvips.Image, orientation: int) -> pyvips.Image:
 
 def to_srgb(image: pyvips.Image) -> pyvips.Image:
     """8-bit sRGB with three bands, or four with alpha, from any colour space, profile and depth."""
+    if image.interpretation in {"lab", "labs"}:
+        # By lcms, to which CIELAB is of D50, as it is in files; libvips' own conversion takes it for D65.
+        return image.colourspace("lab").icc_export(output_profile="srgb", intent="relative")
     image = _apply_profile(image)
     if image.interpretation != "srgb":
         # CMYK without a profile meets libvips' built-in one here; gray gets three bands, 16 bits become 8.

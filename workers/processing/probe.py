@@ -7,15 +7,15 @@ of the old kind is decoded while its header is read, once Pillow has compared th
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyvips
 from PIL import IcoImagePlugin, Image
 
-from workers.processing import failures
-from workers.processing.formats import SourceFormat
+from workers.processing import failures, tiff
+from workers.processing.formats import SOURCE_FORMATS, SourceFormat
 from workers.processing.geometry import Size
 from workers.processing.limits import ImageLimits
 
@@ -35,6 +35,9 @@ _VIPS_COLOR_SPACES = {"b-w": "gray", "grey16": "gray", "cmyk": "cmyk"}
 _IPTC_RESOURCE = 0x0404
 """Photoshop File Formats, image resource IDs: "IPTC-NAA record"."""
 
+_MOST_PAGES = 65_535
+"""As many as libtiff counts; a second or two."""
+
 
 @dataclass(frozen=True, slots=True)
 class Header:
@@ -48,6 +51,8 @@ class Header:
     xmp: bytes = b""
     iptc: bytes = b""
     """Datasets of IPTC-IIM, without Photoshop's wrapping."""
+    is_upright: bool = False
+    """Whether the decoder turns the pixels by itself, and `size` with them."""
 
 
 def read_header(source: Path, source_format: SourceFormat, limits: ImageLimits) -> Header:
@@ -94,8 +99,10 @@ def _open_header(source: Path, source_format: SourceFormat, limits: ImageLimits)
 
 def _read(source: Path, source_format: SourceFormat) -> Header:
     reader = _READERS.get(source_format.name)
-    if reader:
-        return reader(source)
+    return reader(source) if reader else _read_by_pillow(source, source_format)
+
+
+def _read_by_pillow(source: Path, source_format: SourceFormat) -> Header:
     with Image.open(source, formats=[source_format.pillow]) as image:
         return Header(
             size=Size(*image.size),
@@ -123,6 +130,8 @@ def _read_webp(source: Path) -> Header:
 
 
 def _read_tiff(source: Path) -> Header:
+    if tiff.is_left_to_pillow(source):
+        return replace(_read_by_pillow(source, SOURCE_FORMATS["image/tiff"]), is_upright=True)
     # Pillow would seek through every page, and knows fewer kinds of pixels.
     image = pyvips.Image.tiffload(str(source))
     return Header(
@@ -155,7 +164,19 @@ def _count_frames(source: Path, source_format: SourceFormat, image: Image.Image)
         return int(pyvips.Image.gifload(str(source)).get("n-pages"))
     if source_format.name in {"png", "avif"}:
         return int(getattr(image, "n_frames", 1))
+    if source_format.name == "tiff":
+        return _count_pages(image)
     return 1  # The further pictures of an MPO or HEIC file are other views, not frames.
+
+
+def _count_pages(image: Image.Image) -> int:
+    """Bounded, unlike `n_frames`: a directory of 18 bytes is a page."""
+    for number in range(_MOST_PAGES):
+        try:
+            image.seek(number)
+        except EOFError:
+            return number
+    return _MOST_PAGES
 
 
 def _bytes(value: object) -> bytes:

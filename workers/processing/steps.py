@@ -91,6 +91,8 @@ def read_metadata(work: Work) -> None:
 
 def choose_orientation(work: Work) -> None:
     """What is still to be applied: once, and only by whoever turns pictures of this format."""
+    if work.header.is_upright:
+        return
     if "exif" in work.source_format.turned_by and "orientation" in work.exif:
         work.orientation = exif.valid_orientation(work.exif["orientation"])
     elif "xmp" in work.source_format.turned_by:
