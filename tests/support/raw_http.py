@@ -105,8 +105,25 @@ def exchange(port: int, pieces: Iterable[bytes], *, timeout_seconds: float = 20)
                 connection.send(piece)
         except (BrokenPipeError, ConnectionResetError):
             pass  # a refusal closed it; the answer is what counts
-        received = b"".join(iter(lambda: connection.socket.recv(65536), b""))
+        received = _read_to_the_end(connection.socket)
     return [answer for answer in _answers(received) if answer.status >= 200]
+
+
+def _read_to_the_end(stream: socket.socket) -> bytes:
+    """What follows a request that ends the connection may meet a closed one: a reset after the last answer."""
+    received = b""
+    try:
+        while data := stream.recv(65536):
+            received += data
+    except ConnectionResetError:
+        if not _is_whole(received):
+            raise
+    return received
+
+
+def _is_whole(received: bytes) -> bool:
+    answers = list(_answers(received))
+    return bool(answers) and len(answers[-1].body) == int(answers[-1].headers.get("content-length", 0))
 
 
 def _answers(received: bytes) -> Iterable[RawAnswer]:
