@@ -110,7 +110,7 @@ def exchange(port: int, pieces: Iterable[bytes], *, timeout_seconds: float = 20)
 
 
 def _read_to_the_end(stream: socket.socket) -> bytes:
-    """What follows a request that ends the connection may meet a closed one: a reset after the last answer."""
+    """What follows a request that ends the connection may meet a closed one: a reset after the answer."""
     received = b""
     try:
         while data := stream.recv(65536):
