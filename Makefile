@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test test-s3 faults check fmt bench lock clean
+.PHONY: help run test test-s3 faults soak check fmt bench lock clean
 
 # make PYTHON=/path/to/python uses that one and no other.
 PYTHON ?=
@@ -11,8 +11,6 @@ RUN := .venv
 DEV := .venv-dev
 # Arguments for pytest: make test T="tests/unit -k keys"
 T ?=
-# Arguments for the faults: make faults F="-k soak --soak-seconds 600"
-F ?=
 # Arguments for the benchmarks: make bench B="--quick --only downloads"
 B ?=
 
@@ -72,9 +70,14 @@ test-s3: ## the storage contract on OpenStack Swift, from Debian's packages
 	@sh -c "$$SETUP" setup $(DEV) requirements/dev.txt
 	@exec $(DEV)/bin/python -m tests.support.swift_server
 
-faults: ## every fault of the matrix and a soak, on both configurations; writes docs/reference/faults.md
+faults: ## every fault of the matrix and a short soak; writes docs/reference/faults.md
 	@sh -c "$$SETUP" setup $(DEV) requirements/dev.txt
-	@exec $(DEV)/bin/python -m pytest tests/faults -m "slow or not slow" --fault-table docs/reference/faults.md $(F)
+	@exec $(DEV)/bin/python -m pytest tests/faults -m "slow or not slow" --fault-table docs/reference/faults.md
+
+soak: ## faults at random, ten minutes on each configuration; writes docs/reference/soak.md
+	@sh -c "$$SETUP" setup $(DEV) requirements/dev.txt
+	@exec $(DEV)/bin/python -m pytest tests/faults/test_soak.py -m slow --soak-seconds 600 \
+		--soak-report docs/reference/soak.md
 
 check: ## lint, format, types, import rules, migrations
 	@sh -c "$$SETUP" setup $(DEV) requirements/dev.txt

@@ -27,6 +27,7 @@ from media_service.dialects import (
     async_url,
     configure_engine,
     engine_options,
+    is_unavailable,
     may_pass_at_once,
     translated_database_errors,
 )
@@ -50,13 +51,14 @@ MAX_TRIES = 3
 
 
 @asynccontextmanager
-async def aftermath() -> AsyncIterator[None]:
-    """Bounds a use of the database that tidies up after a failure, perhaps one of the database itself.
+async def aftermath(error: BaseException | None = None) -> AsyncIterator[None]:
+    """Bounds a use of the database that tidies up after a failure; briefly, if it was the database's own.
 
-    Raises MediaServiceError (unavailable) when the time is over.
+    Raises MediaServiceError (unavailable) when the time is over. Without `error` nobody knows whose it was.
     """
+    seconds = AFTERMATH_SECONDS if error is None or is_unavailable(error) else PATIENCE_SECONDS
     with translated_database_errors():
-        async with asyncio.timeout(AFTERMATH_SECONDS):
+        async with asyncio.timeout(seconds):
             yield
 
 

@@ -107,6 +107,8 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN DEFERRED")
 
 
+UNAVAILABLE_CODE = "database-unavailable"
+
 _PASSING = frozenset({"40001", "40P01"})
 """Serialization failure and deadlock (PostgreSQL, "Error Codes"): tried again, the transaction may pass."""
 
@@ -127,8 +129,13 @@ def translated_database_errors() -> Iterator[None]:
         yield
     except (OperationalError, InterfaceError, InternalError, PoolTimeoutError, TimeoutError) as error:
         raise MediaServiceError(
-            ErrorKind.UNAVAILABLE, "database-unavailable", "The database does not answer; try again later."
+            ErrorKind.UNAVAILABLE, UNAVAILABLE_CODE, "The database does not answer; try again later."
         ) from error
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether the database was away: then nobody can know whether a commit took effect, or will."""
+    return isinstance(error, MediaServiceError) and error.code == UNAVAILABLE_CODE
 
 
 class transaction_lock(FunctionElement[None]):  # noqa: N801 - used like an SQL function

@@ -4,7 +4,7 @@ import os
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from media_service.config import Settings, load_section
 from media_service.durations import Duration
@@ -39,6 +39,13 @@ class WorkerSettings(Settings):
     """Address space of one decode."""
     worker_sandbox_wall_seconds: Annotated[float, Field(gt=0, le=3600)] = SandboxLimits().wall_seconds
     """Time that one decode may take."""
+
+    @model_validator(mode="after")
+    def _grace_outlasts_claims(self) -> "WorkerSettings":
+        """Else the first small file of a slow form could be swept before it is claimed."""
+        if self.worker_sweep_grace <= self.upload_lease:
+            raise ValueError("MEDIA_WORKER_SWEEP_GRACE must be longer than MEDIA_UPLOAD_LEASE")
+        return self
 
 
 def load_worker_settings() -> WorkerSettings:

@@ -59,7 +59,9 @@ class _RetryTime:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
 
-    def __call__(self, request: AWSRequest, **_: object) -> None:
+    def __call__(self, request: AWSRequest, *, operation_name: str, **_: object) -> None:
+        if operation_name == "CompleteMultipartUpload":
+            return  # takes S3 minutes for the largest objects, all attempts together as many times that
         # One context for all attempts of a call (botocore.endpoint.Endpoint._send_request).
         begun = request.context.setdefault("media_service_begun", monotonic())
         if monotonic() - begun > self._seconds:

@@ -91,8 +91,8 @@ class IdempotencyKeys:
         self._held.add(claim.token)
         try:
             yield claim
-        except BaseException:
-            await self._release(claim.token)
+        except BaseException as error:
+            await self._release(claim.token, after=error)
             raise
         finally:
             self._held.discard(claim.token)
@@ -117,9 +117,9 @@ class IdempotencyKeys:
             )
         return Claim(held.token, record, self._retention)
 
-    async def _release(self, token: UUID) -> None:
+    async def _release(self, token: UUID, *, after: BaseException) -> None:
         try:
-            async with aftermath(), self._database.transaction() as session:
+            async with aftermath(after), self._database.transaction() as session:
                 await session.execute(queries.release_claim(token))
         except MediaServiceError as error:
             log.warning("idempotency.left_to_its_lease", code=error.code)

@@ -16,6 +16,9 @@ PATIENCE_SECONDS = 25.0
 its answer within half a minute. Less would give up on a store that only has to try again."""
 MIN_BYTES_PER_SECOND = 256 * 1024
 """What is sent slower than this, on top of that patience, is given up: 57 s for a part of 8 MiB."""
+COMPLETED_BYTES_PER_SECOND = 10 * 1024 * 1024
+"""The same for making one object of parts: a directory syncs the whole file only then, which takes a slow
+disk its time, and S3 needs minutes for the largest: 9 min for 5 GiB."""
 
 READ_CHUNK_BYTES = 512 * 1024
 """One hop to a thread costs about 0.1 ms: smaller chunks are all hops, larger ones only hold memory."""
@@ -44,7 +47,8 @@ class AsyncStorage:
     async def put(self, key: str, read: Callable[[], Bytes], *, content_type: str, size_bytes: int) -> None:
         """Store what `read` returns; it is called in the thread, since it may read a file."""
         await self.run(
-            lambda: self._storage.put(key, read(), content_type=content_type), size_bytes=size_bytes
+            lambda: self._storage.put(key, read(), content_type=content_type),
+            more_seconds=size_bytes / MIN_BYTES_PER_SECOND,
         )
 
     async def open(self, key: str, *, start: int = 0, size_bytes: int | None = None) -> "AsyncBlobReader":
@@ -67,11 +71,16 @@ class AsyncStorage:
     ) -> PartReceipt:
         """As `put`, for a part."""
         return await self.run(
-            lambda: self._storage.put_part(key, upload_id, number, read()), size_bytes=size_bytes
+            lambda: self._storage.put_part(key, upload_id, number, read()),
+            more_seconds=size_bytes / MIN_BYTES_PER_SECOND,
         )
 
     async def complete_upload(self, key: str, upload_id: str, parts: Sequence[PartReceipt]) -> None:
-        await self.run(lambda: self._storage.complete_upload(key, upload_id, parts))
+        size_bytes = sum(part.size_bytes for part in parts)
+        await self.run(
+            lambda: self._storage.complete_upload(key, upload_id, parts),
+            more_seconds=size_bytes / COMPLETED_BYTES_PER_SECOND,
+        )
 
     async def abort_upload(self, key: str, upload_id: str) -> None:
         await self.run(lambda: self._storage.abort_upload(key, upload_id))
@@ -87,8 +96,8 @@ class AsyncStorage:
             self._checking.add_done_callback(_look_at_failure)
         await asyncio.shield(self._checking)
 
-    async def run(self, call: Callable[[], T], *, size_bytes: int = 0) -> T:
-        """Run a blocking call, which sends so many bytes, in one of the storage's threads."""
+    async def run(self, call: Callable[[], T], *, more_seconds: float = 0.0) -> T:
+        """Run a blocking call in one of the storage's threads; `more_seconds` for what its size costs."""
         # A limiter belongs to a running event loop, so it cannot be made where the object is.
         if self._limiter is None:
             self._limiter = CapacityLimiter(self._concurrency)
@@ -103,7 +112,7 @@ class AsyncStorage:
         task = asyncio.create_task(to_thread.run_sync(work, limiter=self._limiter))
         task.add_done_callback(_look_at_failure)
         try:
-            await asyncio.wait([task], timeout=PATIENCE_SECONDS + size_bytes / MIN_BYTES_PER_SECOND)
+            await asyncio.wait([task], timeout=PATIENCE_SECONDS + more_seconds)
         finally:
             if not task.done() and not is_at_work:
                 task.cancel()  # it waits for a thread still: what nobody wants any more must not happen later

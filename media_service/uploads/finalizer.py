@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from media_service.auth.scopes import Caller
 from media_service.broker.messages import Lane
 from media_service.database import Database, aftermath
+from media_service.dialects import is_unavailable
 from media_service.events.models import INSERT_EVENTS
 from media_service.faultpoints import reach
 from media_service.files.lifecycle import FileStatus
@@ -88,10 +89,13 @@ class Finalizer:
         try:
             await self._commit(files, jobs, also)
         except Exception as error:
-            # The connection may have died after the commit took effect: look before anything is deleted.
-            # If the database is away altogether, the sweeper will know later what no row owns.
+            if not is_unavailable(error):
+                await batch.discard()  # refused by the transaction itself, so it was rolled back
+                raise
+            # The connection may have died after the commit took effect, or the commit may still be on its way
+            # in a database that is slow. What is seen is there; what is not seen may come yet, so nothing is
+            # deleted: the sweeper will know later what no row owns.
             if not await self._exist(files):
-                await batch.discard()
                 raise
             log.info("upload.commit_confirmed", error=type(error).__name__)
         finally:

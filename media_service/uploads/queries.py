@@ -4,16 +4,26 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import Select, Update, delete, insert, select, update
+from sqlalchemy import Select, Update, Uuid, delete, insert, literal, select, update
 from sqlalchemy.sql.dml import Insert, ReturningDelete
 
 from media_service.dialects import later_ms, now_ms
+from media_service.models import UtcDateTime, utc_now
 from media_service.uploads.models import UploadSession
 
 
 def insert_session(session_id: UUID, *, owner_id: UUID, protocol: str, lease: timedelta) -> Insert:
-    return insert(UploadSession).values(
-        id=session_id, owner_id=owner_id, protocol=protocol, lease_until_ms=later_ms(lease)
+    """Claim a session's bytes; does nothing where the claim is there: its first answer may have been lost."""
+    known = select(UploadSession.id).where(UploadSession.id == session_id).exists()
+    row = select(
+        literal(session_id, Uuid()),
+        literal(owner_id, Uuid()),
+        literal(protocol),
+        later_ms(lease),
+        literal(utc_now(), UtcDateTime()),
+    ).where(~known)
+    return insert(UploadSession).from_select(
+        ["id", "owner_id", "protocol", "lease_until_ms", "created_at"], row, include_defaults=False
     )
 
 

@@ -73,8 +73,8 @@ class UploadSessions:
                 await session.execute(queries.delete_sessions(opened))
 
     async def _renew(self) -> None:
+        await self._renew_live()  # first: whatever is wrong with a new claim, the old ones live on
         await self._claim_waiting()
-        await self._renew_live()
 
     async def _claim_waiting(self) -> None:
         waiting = dict(self._waiting)

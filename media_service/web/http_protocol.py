@@ -58,6 +58,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._fault: str | None = None
         self._is_refused = False
         self._drained_bytes = 0
+        self._cycles: list[RequestResponseCycle] = []
+        """Requests without a whole answer, in the order they came."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -97,6 +99,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             return  # this head comes again, see `_parse`
         self._head_is_open = False
         super().on_headers_complete()
+        self._cycles = [cycle for cycle in (*self._cycles, self.cycle) if not cycle.response_complete]
 
     def on_body(self, body: bytes) -> None:
         self._framing_bytes -= len(body)
@@ -156,20 +159,22 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._stop_timer()
         request_id = str(new_id())
         log.info("connection.refused", code=code, status=status, request_id=request_id)
-        cycle: RequestResponseCycle | None = self.cycle
-        if cycle is not None and not cycle.response_complete:
-            if not cycle.more_body:
-                # What is wrong came behind a whole request, whose client must not take our refusal for its
-                # answer: that one goes out first, and is the last.
-                self.pipeline.clear()
-                cycle.keep_alive = False
-                return
-            if cycle.response_started:
-                self.transport.close()
-                return
-        if cycle is not None:
-            cycle.disconnected = True
-            cycle.message_event.set()
+        running = [cycle for cycle in self._cycles if not cycle.response_complete]
+        if len(running) > 1 and running[-1].more_body:
+            # The newest is the one that is wrong, and waits for its turn behind others.
+            self.pipeline.popleft()
+            running.pop()
+        if running and not running[-1].more_body:
+            # What is wrong came behind whole requests, whose client must not take our refusal for an answer
+            # to them: theirs go out first, and are the last.
+            running[-1].keep_alive = False
+            return
+        if running and running[-1].response_started:
+            self.transport.close()
+            return
+        if running:
+            running[-1].disconnected = True
+            running[-1].message_event.set()
         self.transport.write(_answer(status, code, detail, request_id))
         self._close_softly()
 

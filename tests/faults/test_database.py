@@ -1,14 +1,13 @@
 """The database away, hung, overloaded or of unknown mind: bounded answers, nothing lost, nothing twice."""
 
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
-import httpx2
 import psycopg
 import pytest
 from sqlalchemy import make_url
@@ -147,6 +146,28 @@ def test_commit_of_unknown_outcome_makes_one_file(arena: Arena):
     arena.wait_until_ready(list(arena.ledger.acknowledged))
 
 
+@pytest.mark.slow
+@pytest.mark.fault(
+    "F19", "a COMMIT takes effect after its request was given up", "nothing is deleted that it describes"
+)
+@on_a_server
+def test_commit_that_comes_late_finds_its_bytes(arena: Arena):
+    key = {"Idempotency-Key": str(uuid4())}
+    photo = arena.new_photo("late")
+    with _sql(arena) as connection, _first_commit_is_slow(connection), arena.client() as client:
+        answer = arena.post(client, "late.jpg", photo, **key)
+        assert answer is not None
+        assert answer.status_code == 503, answer.text
+        deadline = time.monotonic() + 20
+        while (answer := arena.post(client, "late.jpg", photo, **key)) is None or answer.status_code != 201:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert answer.headers["idempotent-replayed"] == "true"
+        file_id = answer.json()["items"][0]["id"]
+        assert client.get(f"/v1/files/{file_id}/content").content == photo
+    arena.wait_until_ready([file_id])
+
+
 @pytest.mark.fault("F20", "serialization failures", "tried again at once; 503 if they do not end")
 @on_a_server
 @pytest.mark.parametrize(("failures", "status"), [(2, 201), (50, 503)])
@@ -171,7 +192,6 @@ def _check_refusals(arena: Arena, *, is_ready: bool = False) -> None:
         assert max(upload.result() for upload in uploads) < BOUND_SECONDS
         with arena.client() as client:  # and so do those that come when all connections were lost
             assert _refused_seconds(arena, "refused later") < BOUND_SECONDS
-            assert threading.active_count() > 0
 
 
 def _refused_seconds(arena: Arena, label: str) -> float:
@@ -180,7 +200,6 @@ def _refused_seconds(arena: Arena, label: str) -> float:
         answer = arena.upload(client, label)
     assert answer is not None
     assert answer.status_code == 503, answer.text
-    assert isinstance(answer, httpx2.Response)
     return time.monotonic() - started
 
 
@@ -213,6 +232,26 @@ def _failing_inserts(connection: "psycopg.Connection[tuple[object, ...]]", failu
         connection.execute("DROP TRIGGER fails ON files")
         connection.execute("DROP FUNCTION fail")
         connection.execute("DROP SEQUENCE inserts")
+
+
+@contextmanager
+def _first_commit_is_slow(connection: psycopg.Connection[tuple[object, ...]]) -> Iterator[None]:
+    """Slower than the patience of a request, and just quicker than the server's own timeout."""
+    connection.execute("CREATE SEQUENCE commits")
+    connection.execute(
+        "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "IF nextval('commits') = 1 THEN PERFORM pg_sleep(4.8); END IF; RETURN NULL; END $$"
+    )
+    connection.execute(
+        "CREATE CONSTRAINT TRIGGER dawdles AFTER INSERT ON files DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION dawdle()"
+    )
+    try:
+        yield
+    finally:
+        connection.execute("DROP TRIGGER dawdles ON files")
+        connection.execute("DROP FUNCTION dawdle")
+        connection.execute("DROP SEQUENCE commits")
 
 
 @contextmanager

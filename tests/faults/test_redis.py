@@ -35,8 +35,9 @@ def test_uploads_are_taken_while_redis_hangs(arena: Arena):
 
 @pytest.mark.fault("F13", "Redis restarts empty, with jobs queued and running", "every job runs, once")
 def test_jobs_outlive_a_redis_that_forgets(arena: Arena):
-    with stopped(arena.service.pids["worker"]):
-        taken = _upload_quickly(arena)
+    taken = _upload_quickly(arena)
+    with stopped(arena.wait_for_sandbox_child().pid), stopped(arena.service.pids["worker"]):
+        taken += _upload_quickly(arena)
         _forget_everything(arena)
     arena.wait_until_ready(taken)
 

@@ -94,6 +94,7 @@ def test_poison_is_given_up_and_holds_nobody_up(arena: Arena):
         poison = arena.post(client, "poison.png", interlaced_png(7000, 7000))
         assert poison is not None
         file_id = poison.json()["items"][0]["id"]
+        arena.ledger.poison.add(file_id)
         behind = [arena.upload_until_taken(client, f"behind {number}") for number in range(5)]
         arena.wait_until_ready(behind, seconds=15)
         arena.service.wait_until(
@@ -113,17 +114,18 @@ def test_poison_is_given_up_and_holds_nobody_up(arena: Arena):
     "another has the job; the late one is fenced",
 )
 def test_stopped_worker_changes_nothing_when_it_wakes(arena: Arena, under_way: list[str]):
-    arena.wait_for_sandbox_child()
     with arena.service.one_more("worker"):
         with _stopped_between_transactions(arena):
             arena.wait_until_ready(under_way)
-        arena.wait_until_ready(under_way)
+        # What it had begun it ends only now, and is refused.
+        arena.service.wait_until(lambda: '"fenced_out"' in arena.service.log, "the late one is fenced out")
 
 
 @contextmanager
 def _stopped_between_transactions(arena: Arena) -> Iterator[None]:
     """SQLite has one lock for all writers: whoever is stopped while it holds that stops everybody (F18)."""
     while True:
+        arena.wait_for_sandbox_child()
         with stopped(arena.service.pids["worker"]):
             if not arena.is_embedded or _can_be_written(arena.service.data_dir / "media.db"):
                 yield

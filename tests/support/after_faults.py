@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx2
 
-from tests.support.arena import SECONDS_TO_HEAL, Arena
+from tests.support.arena import ANSWER_SECONDS, SECONDS_TO_HEAL, SLACK_SECONDS, Arena
 from tests.support.invariants import check_invariants, wait_until_settled
 from tests.support.leaks import Usage, leaks_since
 
@@ -23,6 +23,11 @@ def check_everything(arena: Arena, baseline: dict[str, Usage], *, log_from: int)
     arena.wait_until_ready([after])  # I9
     wait_until_settled(arena.configuration)
     check_invariants(arena.configuration, acknowledged=arena.ledger.acknowledged)
+    _check_no_photo_failed(arena)
+    slowest = arena.ledger.slowest_seconds
+    assert slowest < ANSWER_SECONDS["storage"] + SLACK_SECONDS, (
+        slowest
+    )  # I7; closer bounds are the tests' own
     _check_each_upload_made_one_file(arena)
     _eventually(lambda: leaks_since(baseline, arena), "everything that was taken is given back (I8)")
     said = arena.service.log[log_from:].splitlines()
@@ -37,6 +42,7 @@ def tidy(arena: Arena) -> None:
             assert client.delete(f"/v1/files/{file['id']}").status_code == 204
     arena.ledger.acknowledged.clear()
     arena.ledger.unanswered.clear()
+    arena.ledger.poison.clear()
     arena.ledger.slowest_seconds = 0.0
     arena.service.wait_until(lambda: not arena.configuration.objects.keys(), "no object is left")
 
@@ -49,6 +55,13 @@ def listed(client: httpx2.Client) -> Iterator[dict[str, Any]]:
         yield from page["items"]
         if (cursor := page["next_cursor"]) is None:
             return
+
+
+def _check_no_photo_failed(arena: Arena) -> None:
+    """Nor any that nobody waited for: 'failed because interrupted' does not exist."""
+    with arena.client() as client:
+        failed = [file for file in listed(client) if file["status"] != "ready"]
+    assert {file["id"] for file in failed} == arena.ledger.poison, failed
 
 
 def _check_each_upload_made_one_file(arena: Arena) -> None:

@@ -65,6 +65,8 @@ class Ledger:
 
     acknowledged: dict[str, str] = field(default_factory=dict)
     unanswered: set[str] = field(default_factory=set)
+    poison: set[str] = field(default_factory=set)
+    """Ids of files that are to fail."""
     slowest_seconds: float = 0.0
     """From the last byte of a request to its answer, since the fault began."""
 

@@ -3,6 +3,7 @@
 A test says which row it proves: `@pytest.mark.fault("F12", "Redis hangs", "uploads are taken as ever; ...")`.
 """
 
+import os
 import platform
 from collections import defaultdict
 from collections.abc import Generator
@@ -25,9 +26,19 @@ a minute, and no internals in any answer.
 |---|---|---|{dashes}|
 """
 
+SOAK_HEAD = """# Soak
+
+Written by `make soak` on {date} (Python {python}, {machine}). Faults came at random, one after the other,
+while four clients uploaded, read and deleted; then everything was checked that [faults](faults.md) tells, and
+every photo was ready. "Broken off" are requests whose connection died; "repeated" ones were sent again under
+their `Idempotency-Key` until they were answered.
+
+"""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fault-table", type=Path, help="write the matrix of faults to this file")
+    parser.addoption("--soak-report", type=Path, help="write what a soak saw to this file")
     parser.addoption("--soak-seconds", type=float, default=60, help="how long faults come at random")
     parser.addoption("--soak-seed", type=int, help="which faults, and when; by default others each time")
 
@@ -36,14 +47,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "fault(row, fault, holds): the row of the matrix of faults that a test proves"
     )
-    path: Path | None = config.getoption("--fault-table", default=None)
-    if path is not None:
-        config.pluginmanager.register(_Table(path), "fault-table")
+    table: Path | None = config.getoption("--fault-table", default=None)
+    soak: Path | None = config.getoption("--soak-report", default=None)
+    if table is not None or soak is not None:
+        config.pluginmanager.register(_Table(table, soak), "fault-table")
 
 
 class _Table:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None, soak_path: Path | None) -> None:
         self._path = path
+        self._soak_path = soak_path
         self._rows: dict[tuple[str, str, str], dict[str, str]] = defaultdict(dict)
         self._failed: set[tuple[tuple[str, str, str], str]] = set()
         self._soaks: list[tuple[str, str]] = []
@@ -62,6 +75,7 @@ class _Table:
         """A test is also its set-up and its tear-down, where the invariants are checked."""
         if report.failed:
             self._failed.add((row, configuration))
+            self._rows[row].setdefault(configuration, "")
         if report.when == "call":
             self._rows[row][configuration] = f"{report.duration:.1f} s"
             self._soaks += [
@@ -71,18 +85,18 @@ class _Table:
             ]
 
     def pytest_sessionfinish(self) -> None:
-        if not self._rows:
-            return
-        head = HEAD.format(
-            date=datetime.now(UTC).date(),
-            python=platform.python_version(),
-            machine=platform.machine(),
-            columns=" | ".join(CONFIGURATIONS.values()),
-            dashes="|".join("---" for _ in CONFIGURATIONS),
-        )
-        rows = "".join(self._line(row) for row in sorted(self._rows, key=_order))
-        soaks = "".join(f"- **{configuration}**: {text}\n" for configuration, text in self._soaks)
-        self._path.write_text(f"{head}{rows}\n## Soak\n\n{soaks}" if soaks else head + rows)
+        facts = {
+            "date": datetime.now(UTC).date(),
+            "python": platform.python_version(),
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        }
+        if self._path is not None and self._rows:
+            columns, dashes = " | ".join(CONFIGURATIONS.values()), "|".join("---" for _ in CONFIGURATIONS)
+            rows = "".join(self._line(row) for row in sorted(self._rows, key=_order))
+            self._path.write_text(HEAD.format(**facts, columns=columns, dashes=dashes) + rows)
+        if self._soak_path is not None and self._soaks:
+            soaks = "".join(f"- **{configuration}**: {text}\n" for configuration, text in self._soaks)
+            self._soak_path.write_text(SOAK_HEAD.format(**facts) + soaks)
 
     def _line(self, row: tuple[str, str, str]) -> str:
         cells = [self._cell(row, configuration) for configuration in CONFIGURATIONS]
@@ -95,7 +109,9 @@ class _Table:
 
 
 def _configuration_of(item: pytest.Item) -> str:
-    return next((name for name in CONFIGURATIONS if f"[{name}" in item.nodeid), "embedded")
+    """A test that starts a service of its own has the embedded one."""
+    parameters: dict[str, object] = getattr(getattr(item, "callspec", None), "params", {})
+    return str(parameters.get("started", "embedded"))
 
 
 def _order(row: tuple[str, str, str]) -> tuple[int, str]:

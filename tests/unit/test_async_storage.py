@@ -39,7 +39,7 @@ def test_call_that_hangs_is_unavailable_when_patience_ends(hang: threading.Event
 def test_large_call_may_take_longer_than_a_small_one(hang: threading.Event):
     async def scenario() -> bool:
         storage = AsyncStorage(MemoryStorage(), concurrency=1)
-        call = asyncio.create_task(storage.run(hang.wait, size_bytes=10 * aio.MIN_BYTES_PER_SECOND))
+        call = asyncio.create_task(storage.run(hang.wait, more_seconds=10))
         await asyncio.sleep(2 * PATIENCE_SECONDS)
         hang.set()
         return await call
