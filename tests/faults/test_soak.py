@@ -14,6 +14,7 @@ import pytest
 
 from tests.support import s3_proxy
 from tests.support.arena import POINTS, SECONDS_TO_HEAL, Arena, stopped
+from tests.support.invariants import wait_until_settled
 
 CLIENTS = 4
 MIB = 1024 * 1024
@@ -224,6 +225,8 @@ def test_soak(arena: Arena, request: pytest.FixtureRequest):
     arena.service.wait_until_ready()
     arena.wait_until_ready(list(arena.ledger.acknowledged), seconds=2 * SECONDS_TO_HEAL)
     outcomes = sum((client.outcomes for client in clients), Counter[str]())
+    # Every deleted file left a job, and a soak of ten minutes deletes thousands.
+    wait_until_settled(arena.configuration, timeout_seconds=seconds + 60)
     request.node.user_properties.append(("soak", _report(seconds, seed, faults, outcomes)))
 
 
