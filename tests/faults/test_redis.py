@@ -37,14 +37,14 @@ def test_uploads_are_taken_while_redis_hangs(arena: Arena):
 def test_jobs_outlive_a_redis_that_forgets(arena: Arena):
     taken = _upload_quickly(arena)
     with stopped(arena.wait_for_sandbox_child().pid), stopped(arena.service.pids["worker"]):
-        taken += _upload_quickly(arena)
+        taken += _upload_quickly(arena, "queued")
         _forget_everything(arena)
     arena.wait_until_ready(taken)
 
 
-def _upload_quickly(arena: Arena) -> list[str]:
+def _upload_quickly(arena: Arena, label: str = "photo") -> list[str]:
     with arena.client() as client:
-        taken = [arena.upload_until_taken(client, f"photo {number}") for number in range(PHOTOS)]
+        taken = [arena.upload_until_taken(client, f"{label} {number}") for number in range(PHOTOS)]
     assert arena.ledger.slowest_seconds < UPLOAD_SECONDS
     return taken
 
