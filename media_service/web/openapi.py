@@ -11,14 +11,15 @@ from media_service.web.responses import Problem
 DESCRIPTION = """
 Upload files, get thumbnails and metadata, download by stream or signed URL.
 
-Send an API key as `Authorization: Bearer msk_...`. Every error is `application/problem+json` (RFC 9457);
-its `type` is a page that explains it.
+Send an API key, or the access token of a login, as `Authorization: Bearer ...`. Every error is
+`application/problem+json` (RFC 9457); its `type` is a page that explains it.
 """
 
 TAGS = [
     {"name": "Files", "description": "Upload, list, describe, change and delete files."},
     {"name": "Downloads", "description": "The bytes of originals and renditions."},
     {"name": "Jobs", "description": "What the workers do."},
+    {"name": "Accounts", "description": "Users, logins and API keys."},
     {"name": "Operations", "description": "Whether the service is well."},
 ]
 
