@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Callable
 
 import structlog
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from media_service.auth.scopes import Caller
 from media_service.broker.messages import Lane
 from media_service.database import Database, aftermath
 from media_service.events.models import INSERT_EVENTS
+from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.faultpoints import reach
 from media_service.files.lifecycle import FileStatus
 from media_service.files.models import File
@@ -92,6 +94,12 @@ class Finalizer:
             # If the database is away altogether, the sweeper will know later what no row owns.
             if not await self._exist(files):
                 await batch.discard()
+                if _misses_its_owner(error):
+                    raise MediaServiceError(
+                        ErrorKind.UNAUTHENTICATED,
+                        "invalid-credentials",
+                        "The user of this credential was deleted while the upload was on its way.",
+                    ) from error
                 raise
             log.info("upload.commit_confirmed", error=type(error).__name__)
         finally:
@@ -123,3 +131,8 @@ class Finalizer:
         async with aftermath(), self._database.read() as session:
             known = await session.scalars(known_file_ids([file.id for file in files]))
             return len(list(known)) == len(files)
+
+
+def _misses_its_owner(error: Exception) -> bool:
+    """Whether a file was refused for want of its user: both databases name the kind of the constraint."""
+    return isinstance(error, IntegrityError) and "foreign key" in str(error.orig).lower()
