@@ -43,8 +43,10 @@ from media_service.uploads.sessions import UploadSessions
 from media_service.web import health, problem_pages
 from media_service.web.body_guard import BodyGuard
 from media_service.web.content_coding import IdentityOnly
+from media_service.web.cors import install_cors
 from media_service.web.head_as_get import HeadAsGet
 from media_service.web.head_limits import HeadLimits
+from media_service.web.internal_errors import InternalErrors
 from media_service.web.lingering_close import LingeringClose
 from media_service.web.openapi import DESCRIPTION, TAGS, install_openapi, operation_id
 from media_service.web.problems import install_problem_handlers
@@ -88,7 +90,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.add_middleware(IdentityOnly)
     app.add_middleware(HeadLimits)
+    app.add_middleware(InternalErrors)
     app.add_middleware(LingeringClose)
+    install_cors(app, settings.cors_origins)
     app.add_middleware(RequestContext)
     return app
 

@@ -1,11 +1,13 @@
-"""Settings of how patient the service is with clients. Core room."""
+"""Settings of how patient the service is with clients, and whom of them it believes what. Core room."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_settings import NoDecode
 
 from media_service.durations import Duration, DurationOrNone
+from media_service.web.origins import check_origins
 
 
 class HttpSettings(BaseModel):
@@ -28,3 +30,21 @@ class HttpSettings(BaseModel):
     shutdown_delay: DurationOrNone = timedelta(0)
     """How long `/readyz` says no before the service stops to take connections: what a load balancer needs to
     notice. It counts before the grace."""
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Origins whose pages may use the API in a browser, comma-separated as browsers send them
+    (`https://app.example.org`), or `*` for all. None: no CORS header is sent, so only pages of the service's
+    own origin can. Exact origins may also send cookies; with `*` a page needs a key of its own."""
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: Any) -> Any:  # a name of its own: all sections become one class
+        return (
+            tuple(item.strip() for item in value.split(",") if item.strip())
+            if isinstance(value, str)
+            else value
+        )
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return check_origins(value)

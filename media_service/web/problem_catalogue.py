@@ -10,6 +10,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "Bad signature",
         "The URL was changed, its key is out of use, or its file's URLs were revoked. Ask for a new one.",
     ),
+    "cors-refused": (
+        "Refused to a page of another origin",
+        "The origin is not in `MEDIA_CORS_ORIGINS`, or a page may not send this method or header.",
+    ),
     "bad-digest-header": (
         "Bad digest header",
         "`Repr-Digest` or `Content-Digest` holds no SHA-256 (RFC 9530).",

@@ -1,4 +1,4 @@
-"""The outermost middleware: request id, canonical log line, and an answer when all else failed. API room."""
+"""The outermost middleware but one: request id and canonical log line. API room."""
 
 import re
 import time
@@ -7,12 +7,9 @@ from typing import Any
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from media_service.models import new_id
-from media_service.web.blob_response import BrokenOffError
-from media_service.web.problems import problem
 
 log = structlog.get_logger("media_service.request")
 
@@ -39,11 +36,6 @@ class RequestContext:
         exchange = _Exchange(scope, receive, send, request_id)
         try:
             await self._app(scope, exchange.receive, exchange.send)
-        except BrokenOffError as error:
-            log.warning("request.broken_off", cause=repr(error.__cause__))
-        except Exception:
-            log.exception("request.crashed")
-            await exchange.answer_internal_error()
         finally:
             exchange.write_line()
 
@@ -78,22 +70,6 @@ class _Exchange:
         elif message["type"] == "http.response.body":
             self._bytes_out += len(message.get("body", b""))
         await self._send(message)
-
-    async def answer_internal_error(self) -> None:
-        """A problem without details, if no answer has begun.
-
-        One that has begun stays as it is: the server then ends the connection short of its Content-Length,
-        which no client takes for a whole file.
-        """
-        if self._status is not None:
-            return
-        response = problem(
-            Request(self._scope),
-            status=500,
-            code="internal-error",
-            detail="Something broke that should not. Please report the request_id.",
-        )
-        await response(self._scope, self.receive, self.send)
 
     def write_line(self) -> None:
         if self._scope["path"] in QUIET_PATHS and self._status == 200:

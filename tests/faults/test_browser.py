@@ -36,7 +36,7 @@ fetch("/v1/files", {method: "POST", headers, body})
   .then(async answer => answer.status + " " + (await answer.json()).code, error => "no answer: " + error)
   .then(text => { document.getElementById("seen").textContent = text; });
 </script>"""
-"""From the same origin as the service, which has no CORS yet."""
+"""From the same origin as the service; pages of others are in `test_browser_edges.py`."""
 
 
 @pytest.fixture(scope="module")

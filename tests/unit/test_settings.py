@@ -52,6 +52,7 @@ def test_settings_are_read_from_the_environment(environment: Setter):
         MEDIA_PUBLIC_URL="https://media.example/base/",
         MEDIA_ALLOWED_TYPES="Image/PNG, video/*",
         MEDIA_JOB_LEASE="PT30S",
+        MEDIA_CORS_ORIGINS="https://app.example.org, http://localhost:5173,capacitor://localhost",
         MEDIA_PRESETS='[{"name": "tiny", "width_px": 10, "height_px": 10}]',
     )
     settings = load_settings()
@@ -59,6 +60,11 @@ def test_settings_are_read_from_the_environment(environment: Setter):
     assert settings.base_url == "https://media.example/base"
     assert settings.allowed_types == ("image/png", "video/*")
     assert settings.job_lease == timedelta(seconds=30)
+    assert settings.cors_origins == (
+        "https://app.example.org",
+        "http://localhost:5173",
+        "capacitor://localhost",
+    )
     assert settings.presets[0].name == "tiny"
 
 
@@ -88,6 +94,14 @@ def test_settings_are_read_from_a_file_and_the_environment_wins(environment: Set
         ("MEDIA_ADMIN_API_KEY", "short"),
         ("MEDIA_ADMIN_API_KEY", "with a space in a long key"),
         ("MEDIA_ADMIN_API_KEY", "ключ-ключ-ключ-ключ-ключ"),
+        ("MEDIA_CORS_ORIGINS", "*,https://app.example.org"),
+        ("MEDIA_CORS_ORIGINS", "app.example.org"),
+        ("MEDIA_CORS_ORIGINS", "https://app.example.org/"),
+        ("MEDIA_CORS_ORIGINS", "https://app.example.org/path"),
+        ("MEDIA_CORS_ORIGINS", "https://App.example.org"),
+        ("MEDIA_CORS_ORIGINS", "https://app.example.org:443"),
+        ("MEDIA_CORS_ORIGINS", "https://*.example.org"),
+        ("MEDIA_CORS_ORIGINS", "null"),
         ("MEDIA_ALLOW_REGISTRATION", "true"),
         ("MEDIA_LOG_LEVEL", "loud"),
         ("MEDIA_PRESETS", "[]]"),
