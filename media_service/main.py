@@ -44,6 +44,7 @@ from media_service.web import health, problem_pages
 from media_service.web.body_guard import BodyGuard
 from media_service.web.content_coding import IdentityOnly
 from media_service.web.cors import install_cors
+from media_service.web.docs_pages import install_docs
 from media_service.web.head_as_get import HeadAsGet
 from media_service.web.head_limits import HeadLimits
 from media_service.web.internal_errors import InternalErrors
@@ -51,6 +52,7 @@ from media_service.web.lingering_close import LingeringClose
 from media_service.web.openapi import DESCRIPTION, TAGS, install_openapi, operation_id
 from media_service.web.problems import install_problem_handlers
 from media_service.web.request_context import RequestContext
+from media_service.web.secure_headers import SecureHeaders
 
 log = structlog.get_logger(__name__)
 
@@ -76,6 +78,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         generate_unique_id_function=operation_id,
         redirect_slashes=False,  # its links would be built from the Host header
+        docs_url=None,  # `install_docs` adds the pages; the offline assets are mounted all the same
+        redoc_url=None,
     )
     for router in (
         uploads_router, files_router, downloads_router, jobs_router, health.router, problem_pages.router
@@ -83,6 +87,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(router)
     install_problem_handlers(app)
     install_openapi(app)
+    install_docs(app)
     # The last one added is the outermost: it must see what all the others do.
     app.add_middleware(HeadAsGet)
     app.add_middleware(
@@ -93,6 +98,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(InternalErrors)
     app.add_middleware(LingeringClose)
     install_cors(app, settings.cors_origins)
+    app.add_middleware(SecureHeaders, is_https=settings.base_url.startswith("https://"))
     app.add_middleware(RequestContext)
     return app
 

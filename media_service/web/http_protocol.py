@@ -20,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from media_service.models import new_id
 from media_service.web.head_rules import fault_of
+from media_service.web.header_policies import API
 from media_service.web.limits import MAX_HEADER_BYTES, MAX_TARGET_BYTES
 from media_service.web.lingering_close import MAX_DRAIN_BYTES, MAX_DRAIN_SECONDS
 from media_service.web.problem_catalogue import title_of
@@ -201,7 +202,7 @@ def _answer(status: int, code: str, detail: str, request_id: str) -> bytes:
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
         "Content-Type: application/problem+json",
         f"Content-Length: {len(body)}",
-        "Cache-Control: no-store",
+        *(f"{name}: {value}" for name, value in API.items()),
         "Connection: close",
         f"X-Request-ID: {request_id}",
         *(["Retry-After: 5"] if status == HTTPStatus.SERVICE_UNAVAILABLE else []),

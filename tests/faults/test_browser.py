@@ -48,7 +48,8 @@ def server(backend: Backend) -> Iterator[ApiServer]:
 
     @server.app.get("/test/page")
     async def page() -> HTMLResponse:
-        return HTMLResponse(PAGE)
+        # Else the policy of the API would let it run nothing.
+        return HTMLResponse(PAGE, headers={"Content-Security-Policy": "default-src 'self' 'unsafe-inline'"})
 
     with server:
         yield server

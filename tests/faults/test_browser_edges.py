@@ -120,3 +120,25 @@ def test_page_of_an_unknown_origin_is_told_nothing_and_uploads_nothing(
     with page_of_an_own_origin() as stranger:
         assert seen(stranger, f"{server.base_url}/v1/files", **KEY) == "no answer"
     assert clean_backend.leftovers() == {}
+
+
+FOREIGN_LOGO = "'https://cdn.redoc.ly/redoc/logo-mini.svg'"
+"""ReDoc would load it from its makers; that the policy does not let it is on purpose."""
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/docs", ["Upload Files", "opblock-summary-post", "/v1/files"]),
+        ("/redoc", ["Upload one or several files", "menu-content", "/v1/files"]),
+        ("/problems/file-too-large", ["File too large"]),
+        ("/problems", ["/problems/not-found"]),
+    ],
+)
+def test_page_of_the_service_works_under_its_own_policy(
+    server: ApiServer, clean_backend: Backend, path: str, shown: list[str]
+):
+    seen = browser.visit(server.base_url + path)
+    assert [text for text in shown if text not in seen.document] == []
+    kept_out = [line for line in seen.console if "Content Security Policy" in line]
+    assert [line for line in kept_out if FOREIGN_LOGO not in line] == []
