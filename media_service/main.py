@@ -42,6 +42,7 @@ from media_service.uploads.service import UploadService
 from media_service.uploads.sessions import UploadSessions
 from media_service.web import health, problem_pages
 from media_service.web.body_guard import BodyGuard
+from media_service.web.client_address import ClientAddress
 from media_service.web.content_coding import IdentityOnly
 from media_service.web.cors import install_cors
 from media_service.web.docs_pages import install_docs
@@ -100,6 +101,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     install_cors(app, settings.cors_origins)
     app.add_middleware(SecureHeaders, is_https=settings.base_url.startswith("https://"))
     app.add_middleware(RequestContext)
+    app.add_middleware(ClientAddress, trusted_proxies=settings.trusted_proxies)
     return app
 
 

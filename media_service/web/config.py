@@ -3,10 +3,11 @@
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 from pydantic_settings import NoDecode
 
 from media_service.durations import Duration, DurationOrNone
+from media_service.web.forwarded import Network, parse_network
 from media_service.web.origins import check_origins
 
 
@@ -34,10 +35,14 @@ class HttpSettings(BaseModel):
     """Origins whose pages may use the API in a browser, comma-separated as browsers send them
     (`https://app.example.org`), or `*` for all. None: no CORS header is sent, so only pages of the service's
     own origin can. Exact origins may also send cookies; with `*` a page needs a key of its own."""
+    trusted_proxies: Annotated[tuple[Annotated[Network, BeforeValidator(parse_network)], ...], NoDecode] = ()
+    """Addresses or networks of proxies, comma-separated, that are believed who the client is (`Forwarded`,
+    `X-Forwarded-For`). None: the client is who connects. One too many lets clients write what they like into
+    the log; one too few shows the proxy in place of its clients."""
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "trusted_proxies", mode="before")
     @classmethod
-    def _split_origins(cls, value: Any) -> Any:  # a name of its own: all sections become one class
+    def _split_edges(cls, value: Any) -> Any:  # a name of its own: all sections become one class
         return (
             tuple(item.strip() for item in value.split(",") if item.strip())
             if isinstance(value, str)

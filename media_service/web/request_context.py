@@ -74,9 +74,10 @@ class _Exchange:
     def write_line(self) -> None:
         if self._scope["path"] in QUIET_PATHS and self._status == 200:
             return
-        route = self._scope.get("route")
+        route, client = self._scope.get("route"), self._scope.get("client")
         log.info(
             "request.finished",
+            client=client[0] if client else None,
             method=self._scope["method"],
             route=getattr(route, "path", None),
             status=self._status,
