@@ -10,16 +10,19 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import structlog
 import typer
 
 from media_service import migrations
 from media_service.auth.service import AuthService
 from media_service.broker import embedded
-from media_service.config import Settings, load_settings
+from media_service.config import ENV_FILE, Settings, exposed_env_file, load_settings
 from media_service.database import Database
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.observability import configure_logging
 from media_service.supervisor.supervisor import Child, supervise
+
+log = structlog.get_logger(__name__)
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Self-hosted uploads and media processing."
@@ -82,6 +85,7 @@ def serve() -> None:
 
         migrations.require_newest(settings.effective_database_url)
         api = create_app(settings)
+        _warn_about_env_file()
         config = server_config(api, settings, host=settings.host, port=settings.port)
         server = DrainingServer(config, api, settings)
         server.run()
@@ -131,6 +135,15 @@ def migrate(
 
 def main() -> None:
     app()
+
+
+def _warn_about_env_file() -> None:
+    """Only the API does it: of a whole service that starts, one line is enough."""
+    mode = exposed_env_file()
+    if mode is not None:
+        detail = "Others on this machine can read or change the secrets in it."
+        cure = f"chmod 600 {ENV_FILE}"
+        log.warning("settings.env_file_exposed", file=str(ENV_FILE), mode=mode, detail=detail, cure=cure)
 
 
 def _become(role: str, *options: str) -> None:

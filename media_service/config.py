@@ -5,6 +5,7 @@ a composition root is given the values, or a section, that concern them.
 """
 
 import os
+import stat
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -182,6 +183,14 @@ def load_section(section: type[AnySettings], *, foreign_prefix: str | None = Non
             ErrorKind.INVALID, "bad-settings", f"Unknown setting: {', '.join(unknown)}. Is it spelled right?"
         )
     return settings
+
+
+def exposed_env_file() -> str | None:
+    """The mode of `.env`, such as `0644`, if others than its owner may read or change it; else None."""
+    if os.name != "posix" or not ENV_FILE.is_file():
+        return None
+    mode = stat.S_IMODE(ENV_FILE.stat().st_mode)
+    return f"{mode:04o}" if mode & (stat.S_IRWXG | stat.S_IRWXO) else None
 
 
 def _given_names() -> set[str]:

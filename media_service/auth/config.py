@@ -4,8 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
-MIN_KEY_CHARACTERS = 20
-"""Shorter keys can be guessed; the service's own have 160 random bits."""
+from media_service.auth.key_strength import weakness_of
 
 
 class AuthSettings(BaseModel):
@@ -21,11 +20,9 @@ class AuthSettings(BaseModel):
     def _is_strong(cls, value: SecretStr | None) -> SecretStr | None:
         if value is None:
             return None
-        key = value.get_secret_value()
-        if len(key) < MIN_KEY_CHARACTERS or not key.isascii() or not key.isprintable() or " " in key:
-            raise ValueError(
-                f"must have at least {MIN_KEY_CHARACTERS} printable ASCII characters and no space"
-            )
+        weakness = weakness_of(value.get_secret_value())
+        if weakness is not None:
+            raise ValueError(weakness)
         return value
 
     @field_validator("allow_registration")

@@ -1,14 +1,16 @@
 """Settings: what stops the start, in one line that names the setting and shows no secret."""
 
 import re
+import secrets
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from media_service import config
-from media_service.config import Settings, load_settings
+from media_service import cli, config
+from media_service.config import Settings, exposed_env_file, load_settings
 from media_service.exceptions import ErrorKind, MediaServiceError
 from workers.config import WorkerSettings, load_worker_settings
 
@@ -106,6 +108,14 @@ def test_settings_are_read_from_a_file_and_the_environment_wins(environment: Set
         ("MEDIA_TRUSTED_PROXIES", "0.0.0.0/0"),
         ("MEDIA_TRUSTED_PROXIES", "10.0.0.1/8"),
         ("MEDIA_TRUSTED_PROXIES", "127.0.0.1,proxy.example.org"),
+        ("MEDIA_ADMIN_API_KEY", "changeme-changeme-please-0"),
+        ("MEDIA_ADMIN_API_KEY", "Change-Me_0123-4f6d1a9c2e"),
+        ("MEDIA_ADMIN_API_KEY", "your-api-key-goes-here-now"),
+        ("MEDIA_ADMIN_API_KEY", "my-password-is-this-one"),
+        ("MEDIA_ADMIN_API_KEY", "$(openssl rand -hex 24)"),
+        ("MEDIA_ADMIN_API_KEY", "aaaaaaaaaaaaaaaaaaaaaaaa"),
+        ("MEDIA_ADMIN_API_KEY", "abcabcabcabcabcabcabcabc"),
+        ("MEDIA_ADMIN_API_KEY", "f81b3c9ea0f81b3c9ea0"),
         ("MEDIA_ALLOW_REGISTRATION", "true"),
         ("MEDIA_LOG_LEVEL", "loud"),
         ("MEDIA_PRESETS", "[]]"),
@@ -174,6 +184,36 @@ def test_workers_have_all_settings_of_the_service(environment: Setter):
 def test_secret_is_not_shown_by_its_settings(environment: Setter):
     environment(MEDIA_ADMIN_API_KEY="a-long-key-of-an-administrator")
     assert "administrator" not in repr(load_settings())
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o644, 0o666])
+def test_file_that_others_can_read_or_change_is_found(environment: Setter, tmp_path: Path, mode: int):
+    (tmp_path / ".env").touch()
+    (tmp_path / ".env").chmod(mode)
+    assert exposed_env_file() == f"{mode:04o}"
+
+
+def test_file_of_its_owner_alone_or_none_is_well(environment: Setter, tmp_path: Path):
+    assert exposed_env_file() is None
+    (tmp_path / ".env").touch(mode=0o600)
+    assert exposed_env_file() is None
+
+
+def test_start_warns_of_an_exposed_file_in_one_line(environment: Setter, tmp_path: Path):
+    (tmp_path / ".env").write_text("MEDIA_PORT=8001\n")
+    (tmp_path / ".env").chmod(0o644)
+    with capture_logs() as lines:
+        cli._warn_about_env_file()
+    assert [(line["event"], line["mode"], line["cure"]) for line in lines] == [
+        ("settings.env_file_exposed", "0644", "chmod 600 .env")
+    ]
+
+
+@pytest.mark.parametrize("size_bytes", [10, 16, 24, 32])
+def test_random_key_is_taken(environment: Setter, size_bytes: int):
+    for _ in range(200):
+        environment(MEDIA_ADMIN_API_KEY=secrets.token_urlsafe(size_bytes) + secrets.token_hex(8))
+        assert load_settings().admin_api_key is not None
 
 
 def test_example_file_names_every_setting_and_no_other():
