@@ -89,3 +89,16 @@ def test_photo_goes_through_api_broker_worker_and_dispatcher(
             assert wait_for(clean_backend, unsent, JobStatus.SUCCEEDED).attempts == 1
         assert get_job(clean_backend, job.id).attempts == 1
         sender.close()
+
+
+def test_workers_take_messages_in_json_alone(tmp_path: Path):
+    # A pickle would run whatever whoever can write to the broker likes.
+    printed = subprocess.run(
+        [sys.executable, "-c", "from workers.app import app; print(app.conf.accept_content)"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert printed.stdout == "['json']\n"
