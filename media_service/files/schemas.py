@@ -82,10 +82,17 @@ class FileReplacement(BaseModel):
     custom: Custom
 
 
+def _without_nulls(schema: dict[str, Any]) -> None:
+    """Describe fields that may be left out, and not be null, as such."""
+    for field in schema["properties"].values():
+        del field["default"]
+        field.update(next(kind for kind in field.pop("anyOf") if kind.get("type") != "null"))
+
+
 class FileChange(BaseModel):
     """Any of what can be changed of a file (PATCH)."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_without_nulls)
 
     filename: Filename | None = None
     visibility: Visibility | None = None

@@ -34,10 +34,12 @@ UPLOAD_BODY: dict[str, Any] = {
                         "sha256": {
                             "type": "string",
                             "example": "",
+                            "pattern": "^([0-9A-Fa-f]{64})?$",
                             "description": "SHA-256 (hex) of the file that follows this field.",
                         },
                         "file": {
                             "type": "array",
+                            "minItems": 1,
                             "items": {"type": "string", "format": "binary"},
                             "description": "Files; the field may have any name and be repeated.",
                         },

@@ -6,13 +6,16 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from media_service.web.responses import Problem
+from media_service.web.responses import Problem, complete
 
 DESCRIPTION = """
 Upload files, get thumbnails and metadata, download by stream or signed URL.
 
 Send an API key as `Authorization: Bearer msk_...`. Every error is `application/problem+json` (RFC 9457);
 its `type` is a page that explains it.
+
+What is no HTTP/1.1, or a head that never ends, is answered before any operation: 400 `malformed-http`,
+408 `header-timeout`. An address that does not take a method: 405 with `Allow`.
 """
 
 TAGS = [
@@ -45,6 +48,9 @@ def install_openapi(app: FastAPI) -> None:
             # Nothing answers in FastAPI's own form of a validation error.
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)
+            for operations in document["paths"].values():
+                for operation in operations.values():
+                    complete(operation)
             app.openapi_schema = document
         return app.openapi_schema
 

@@ -7,6 +7,11 @@ from pydantic import BaseModel, ConfigDict
 
 MEDIA_TYPE = "application/problem+json"
 
+ANYWHERE = (414, 431, 500, 503)
+"""What stands before the routes may answer, or a defect behind them."""
+WITH_A_BODY = (408, 413, 415)
+"""It stops, is too large, or has a Content-Encoding."""
+
 
 class Problem(BaseModel):
     """An error by RFC 9457. Some problems have more members, such as `limit_bytes` or `errors`."""
@@ -25,6 +30,13 @@ class Problem(BaseModel):
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of an operation that may end with these statuses."""
     return {status: _described(status) for status in statuses}
+
+
+def complete(operation: dict[str, Any]) -> None:
+    """Add to an operation of the document what may come from before its route."""
+    more = problems(*ANYWHERE, *(WITH_A_BODY if "requestBody" in operation else ()))
+    every = {**{str(status): response for status, response in more.items()}, **operation["responses"]}
+    operation["responses"] = dict(sorted(every.items()))
 
 
 def _described(status: int) -> dict[str, Any]:

@@ -51,12 +51,13 @@ def test_every_operation_says_what_it_does_under_a_name_of_its_own(document: dic
 def test_every_operation_declares_its_errors_as_problems(document: dict[str, Any]):
     for method, path, operation in operations(document):
         responses = operation["responses"]
+        assert {"414", "431", "500", "503"} <= set(responses), (method, path)
         if path not in OPEN and not path.startswith(BY_SIGNATURE):
             assert {"401", "403"} <= set(responses), (method, path)
         if "{file_id}" in path or "{job_id}" in path:
             assert {"404", "422"} <= set(responses), (method, path)
         if "requestBody" in operation:
-            assert {"400", "422"} <= set(responses), (method, path)
+            assert {"400", "408", "413", "415", "422"} <= set(responses), (method, path)
         for status, response in responses.items():
             if status >= "400" and path != "/readyz":
                 assert set(response["content"]) == {"application/problem+json"}, (method, path, status)
