@@ -3,7 +3,7 @@
 Foreign keys name tables of other domains, so whoever talks to the database needs all of them known.
 """
 
-from media_service.auth.models import ApiKey, SigningKey, User
+from media_service.auth.models import ApiKey, LoginSession, RefreshToken, SigningKey, TokenKey, User
 from media_service.events.models import Event
 from media_service.files.models import File, FileTerm, Rendition
 from media_service.idempotency.models import IdempotencyKey
@@ -20,8 +20,11 @@ __all__ = [
     "IdempotencyKey",
     "Job",
     "Lease",
+    "LoginSession",
+    "RefreshToken",
     "Rendition",
     "SigningKey",
+    "TokenKey",
     "UploadSession",
     "User",
     "WorkerProcess",

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, LargeBinary, String
+from sqlalchemy import BigInteger, ForeignKey, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from media_service.models import Base, new_id, utc_now, value_enum
@@ -32,7 +32,16 @@ class User(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     role: Mapped[Role] = mapped_column(value_enum(Role))
+    email: Mapped[str | None] = mapped_column(String(254), unique=True, index=True)
+    """As `emails.normalised_email` gives it. The first admin has none, and so no login, until one is set."""
+    password_hash: Mapped[str | None] = mapped_column(String(255))
+    """Argon2id, with its parameters. Null: nobody can log in by password."""
+    disabled_at: Mapped[datetime | None]
+    """Since when all credentials of this user are refused."""
+    quota_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    quota_files: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    updated_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
 class ApiKey(Base):
@@ -53,6 +62,8 @@ class ApiKey(Base):
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    """To a minute or so: written in the background (`key_usage.py`)."""
 
 
 class SigningKey(Base):
@@ -63,3 +74,43 @@ class SigningKey(Base):
     kid: Mapped[str] = mapped_column(String(16), primary_key=True)
     secret: Mapped[bytes] = mapped_column(LargeBinary(32))
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class TokenKey(Base):
+    """A secret for access tokens; the newest signs, all of them verify."""
+
+    __tablename__ = "token_keys"
+
+    kid: Mapped[str] = mapped_column(String(16), primary_key=True)
+    secret: Mapped[bytes] = mapped_column(LargeBinary(32))
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class LoginSession(Base):
+    """One login by password, and the family of all tokens that come of it.
+
+    Revoked here and not token by token: a token that a refresh makes at this very moment is revoked too.
+    """
+
+    __tablename__ = "login_sessions"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    scopes: Mapped[list[str]]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    expires_at: Mapped[datetime]
+    """When its last refresh token ends."""
+    revoked_at: Mapped[datetime | None]
+
+
+class RefreshToken(Base):
+    """Good for one refresh. Kept until it expires, to be known again when it is reused."""
+
+    __tablename__ = "refresh_tokens"
+
+    token_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    session_id: Mapped[UUID] = mapped_column(ForeignKey("login_sessions.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    expires_at: Mapped[datetime]
+    rotated_at: Mapped[datetime | None]
+    """When it was exchanged for the next one."""
