@@ -13,7 +13,17 @@ from fastapi_offline import FastAPIOffline
 from redis.asyncio import Redis
 
 from media_service import __version__
+from media_service.auth.api_keys import ApiKeys
+from media_service.auth.identity import Identity
+from media_service.auth.key_usage import KeyUsage
+from media_service.auth.logins import Logins
+from media_service.auth.passwords import Passwords
+from media_service.auth.registration import Registration
+from media_service.auth.router import public_router as auth_router
+from media_service.auth.router import router as credentials_router
 from media_service.auth.service import AuthService
+from media_service.auth.token_keys import TokenKeyring
+from media_service.auth.tokens import AccessTokens
 from media_service.backends import create_storage
 from media_service.broker.client import Doorbell, JobSender
 from media_service.broker.urls import redis_url
@@ -40,6 +50,11 @@ from media_service.uploads.policy import UploadPolicy
 from media_service.uploads.router import router as uploads_router
 from media_service.uploads.service import UploadService
 from media_service.uploads.sessions import UploadSessions
+from media_service.users.profile import Profile
+from media_service.users.removal import UserRemoval
+from media_service.users.router import admin_router as users_router
+from media_service.users.router import router as me_router
+from media_service.users.service import Users
 from media_service.web import health, problem_pages
 from media_service.web.body_guard import BodyGuard
 from media_service.web.client_address import ClientAddress
@@ -83,7 +98,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     for router in (
-        uploads_router, files_router, downloads_router, jobs_router, health.router, problem_pages.router
+        uploads_router, files_router, downloads_router, jobs_router, auth_router, credentials_router,
+        me_router, users_router, health.router, problem_pages.router,
     ):  # fmt: skip
         app.include_router(router)
     install_problem_handlers(app)
@@ -135,7 +151,7 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
     wanted_key = settings.admin_api_key.get_secret_value() if settings.admin_api_key else None
     announce_key(await auth.ensure_admin(wanted_key))
 
-    app.state.auth = auth
+    await _start_accounts(app, settings, database, stack)
     app.state.storage = storage
     app.state.upload_memory = memory
     app.state.presenter = FilePresenter(settings.base_url)
@@ -172,6 +188,33 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
     app.state.required_checks = {"database": database.check, "storage": storage.check}
     app.state.optional_checks = {"redis": check_redis}
     app.state.missing_layers = LivingWorkers(database).missing_layers
+
+
+async def _start_accounts(
+    app: FastAPI, settings: Settings, database: Database, stack: AsyncExitStack
+) -> None:
+    """Users and their credentials."""
+    usage = KeyUsage(database)
+    usage.start()
+    stack.push_async_callback(usage.close)
+
+    passwords = Passwords(threads=settings.password_threads)
+    tokens = AccessTokens(issuer=settings.base_url, lifetime=settings.access_token_ttl)
+    keyring = TokenKeyring(database, lifetime=settings.access_token_ttl)
+
+    app.state.identity = Identity(database, tokens=tokens, keyring=keyring, usage=usage)
+    app.state.logins = Logins(
+        database,
+        passwords=passwords,
+        tokens=tokens,
+        keyring=keyring,
+        refresh_lifetime=settings.refresh_token_ttl,
+    )
+    app.state.registration = Registration(database, passwords=passwords, is_open=settings.allow_registration)
+    app.state.api_keys = ApiKeys(database)
+    app.state.users = Users(database, passwords=passwords)
+    app.state.user_removal = UserRemoval(database, job_max_attempts=settings.job_max_attempts)
+    app.state.profile = Profile(database, passwords=passwords)
 
 
 def announce_key(key: str | None) -> None:

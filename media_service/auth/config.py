@@ -1,10 +1,13 @@
 """Settings of accounts. Core room."""
 
+from datetime import timedelta
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from media_service.auth.key_strength import weakness_of
+from media_service.auth.tokens import is_access_token
+from media_service.durations import Duration
 
 
 class AuthSettings(BaseModel):
@@ -14,20 +17,24 @@ class AuthSettings(BaseModel):
     """The first admin's key. Without it one is made at the first start and printed once."""
     allow_registration: Annotated[bool, Field(default=False)] = False
     """Whether strangers may make accounts."""
+    access_token_ttl: Annotated[Duration, Field(le=timedelta(days=1))] = timedelta(minutes=15)
+    """Shorter means more refreshes; longer gives whoever got hold of a token more time, until the login is
+    ended or the user disabled: those are seen at once."""
+    refresh_token_ttl: Duration = timedelta(days=30)
+    """How long a login lives without being used; each refresh begins it anew."""
+    password_threads: Annotated[int, Field(ge=1, le=64)] = 2
+    """Passwords hashed or checked at once per API process, each with 19 MiB and a core. More lets a storm of
+    logins take more of the machine; fewer makes people wait for each other."""
 
     @field_validator("admin_api_key")
     @classmethod
     def _is_strong(cls, value: SecretStr | None) -> SecretStr | None:
         if value is None:
             return None
-        weakness = weakness_of(value.get_secret_value())
+        key = value.get_secret_value()
+        weakness = weakness_of(key)
         if weakness is not None:
             raise ValueError(weakness)
-        return value
-
-    @field_validator("allow_registration")
-    @classmethod
-    def _is_available(cls, value: bool) -> bool:  # noqa: FBT001 - pydantic's signature
-        if value:
-            raise ValueError("registration is not available in this version; use API keys")
+        if is_access_token(key):
+            raise ValueError("must not look like an access token (eyJ, and two dots)")
         return value

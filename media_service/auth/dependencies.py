@@ -5,26 +5,56 @@ All of it is async although little of it waits: FastAPI runs a plain function in
 
 from typing import Annotated
 
-from fastapi import Depends, Request, Security
-from fastapi.security import APIKeyHeader, HTTPBearer
+from fastapi import Depends, Request, Response, Security
+from fastapi.security import APIKeyHeader, HTTPBearer, OAuth2PasswordBearer
 from fastapi.security.http import HTTPAuthorizationCredentials
 
-from media_service.auth.scopes import Caller, Scope, missing_credentials
-from media_service.auth.service import AuthService
-from media_service.exceptions import ErrorKind, MediaServiceError
+from media_service.auth.api_keys import ApiKeys
+from media_service.auth.identity import Identity
+from media_service.auth.logins import Logins
+from media_service.auth.registration import Registration
+from media_service.auth.scopes import Caller, Scope, missing_credentials, missing_scope
 
-_bearer = HTTPBearer(auto_error=False, description="An API key, `msk_...`")
+_bearer = HTTPBearer(auto_error=False, description="An API key (`msk_...`) or an access token")
 _CALLER = "media_service.caller"
 _api_key = APIKeyHeader(name="X-API-Key", auto_error=False)
+_password = OAuth2PasswordBearer(
+    tokenUrl="/v1/auth/token",
+    refreshUrl="/v1/auth/refresh",
+    auto_error=False,
+    scopes={scope.value: scope.meaning for scope in Scope},
+)
+"""For the documentation and the clients that are made of it: what it finds, `_bearer` finds too."""
 
 
-async def get_auth(request: Request) -> AuthService:
-    auth: AuthService = request.app.state.auth
-    return auth
+async def get_identity(request: Request) -> Identity:
+    identity: Identity = request.app.state.identity
+    return identity
+
+
+async def get_logins(request: Request) -> Logins:
+    logins: Logins = request.app.state.logins
+    return logins
+
+
+async def get_registration(request: Request) -> Registration:
+    registration: Registration = request.app.state.registration
+    return registration
+
+
+async def get_api_keys(request: Request) -> ApiKeys:
+    api_keys: ApiKeys = request.app.state.api_keys
+    return api_keys
+
+
+async def forbid_storing(response: Response) -> None:
+    """Nobody between us and the client may keep an answer that has a secret (RFC 6749 §5.1)."""
+    response.headers["Cache-Control"] = "no-store"
 
 
 async def get_credential(
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+    _: Annotated[str | None, Security(_password)],
     api_key: Annotated[str | None, Security(_api_key)],
 ) -> str | None:
     """The text of the credential, wherever the client put it."""
@@ -33,7 +63,7 @@ async def get_credential(
 
 async def get_caller_or_none(
     request: Request,
-    auth: Annotated[AuthService, Depends(get_auth)],
+    identity: Annotated[Identity, Depends(get_identity)],
     credential: Annotated[str | None, Depends(get_credential)],
 ) -> Caller | None:
     """The caller, or None for a request without credentials. A wrong credential is always refused.
@@ -41,15 +71,15 @@ async def get_caller_or_none(
     Found out once per request: `web/guarded_route.py` asks before the body is read.
     """
     if _CALLER not in request.scope:
-        request.scope[_CALLER] = None if credential is None else await auth.identify(credential)
+        request.scope[_CALLER] = None if credential is None else await identity.identify(credential)
     caller: Caller | None = request.scope[_CALLER]
     return caller
 
 
 async def identify_caller(request: Request) -> Caller | None:
     """What `get_caller_or_none` gives, where no dependency can run yet."""
-    credential = await get_credential(await _bearer(request), await _api_key(request))
-    return await get_caller_or_none(request, await get_auth(request), credential)
+    credential = await get_credential(await _bearer(request), None, await _api_key(request))
+    return await get_caller_or_none(request, await get_identity(request), credential)
 
 
 async def get_caller(caller: Annotated[Caller | None, Depends(get_caller_or_none)]) -> Caller:
@@ -66,12 +96,7 @@ class RequireScope:
 
     async def __call__(self, caller: Annotated[Caller, Depends(get_caller)]) -> Caller:
         if not caller.has(self._scope):
-            raise MediaServiceError(
-                ErrorKind.FORBIDDEN,
-                "missing-scope",
-                f"This credential lacks the scope '{self._scope}'.",
-                scope=self._scope.value,
-            )
+            raise missing_scope(self._scope)
         return caller
 
 
@@ -80,3 +105,10 @@ Writer = Annotated[Caller, Depends(RequireScope(Scope.FILES_WRITE))]
 Deleter = Annotated[Caller, Depends(RequireScope(Scope.FILES_DELETE))]
 JobReader = Annotated[Caller, Depends(RequireScope(Scope.JOBS_READ))]
 MaybeCaller = Annotated[Caller | None, Depends(get_caller_or_none)]
+KeyHolder = Annotated[Caller, Depends(RequireScope(Scope.KEYS))]
+require_admin = RequireScope(Scope.ADMIN)
+Admin = Annotated[Caller, Depends(require_admin)]
+AnyCaller = Annotated[Caller, Depends(get_caller)]
+LoginsDep = Annotated[Logins, Depends(get_logins)]
+RegistrationDep = Annotated[Registration, Depends(get_registration)]
+ApiKeysDep = Annotated[ApiKeys, Depends(get_api_keys)]

@@ -1,9 +1,11 @@
 """What a credential may do. Core room."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
+from media_service.auth.models import Role
 from media_service.exceptions import ErrorKind, MediaServiceError
 
 
@@ -18,6 +20,23 @@ class Scope(StrEnum):
     ADMIN = "admin"
     """Implies all others, over every owner's files."""
 
+    @property
+    def meaning(self) -> str:
+        """For the documentation."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    Scope.FILES_READ: "List, describe and download files, and sign URLs.",
+    Scope.FILES_WRITE: "Upload files, change and process them.",
+    Scope.FILES_DELETE: "Delete files.",
+    Scope.JOBS_READ: "See jobs.",
+    Scope.JOBS_WRITE: "Retry and cancel jobs.",
+    Scope.WEBHOOKS: "Manage webhooks.",
+    Scope.KEYS: "Make, list and delete API keys.",
+    Scope.ADMIN: "All of this for every owner, and users; admins only.",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -25,6 +44,8 @@ class Caller:
 
     owner_id: UUID
     scopes: frozenset[str]
+    session_id: UUID | None = None
+    """The login that the credential came of; None for an API key."""
 
     @property
     def is_admin(self) -> bool:
@@ -37,10 +58,43 @@ class Caller:
         return self.is_admin or owner_id == self.owner_id
 
 
+def scopes_of(role: Role) -> frozenset[str]:
+    """All that a user of this role may do, and so the most that a login gives."""
+    return frozenset(scope.value for scope in Scope if scope is not Scope.ADMIN or role is Role.ADMIN)
+
+
+def allowed_scopes(granted: Iterable[str], role: Role) -> frozenset[str]:
+    """Those of the scopes of a credential that its owner still has: a demoted admin's keys are no admin's."""
+    return frozenset(granted) & scopes_of(role)
+
+
+def narrowed_scopes(wanted: str, role: Role) -> frozenset[str]:
+    """The scopes that a login asks for (RFC 6749 §3.3), or all of the role if it asks for none.
+
+    Raises MediaServiceError (invalid) for a scope that does not exist or that the role does not have.
+    """
+    scopes = scopes_of(role)
+    asked_for = frozenset(wanted.split())
+    if not asked_for <= scopes:
+        raise MediaServiceError(
+            ErrorKind.INVALID,
+            "invalid-scope",
+            "At least one of these scopes does not exist, or this account does not have it.",
+            scopes=sorted(scopes),
+        )
+    return asked_for or scopes
+
+
+def missing_scope(scope: str) -> MediaServiceError:
+    return MediaServiceError(
+        ErrorKind.FORBIDDEN, "missing-scope", f"This credential lacks the scope '{scope}'.", scope=scope
+    )
+
+
 def missing_credentials() -> MediaServiceError:
     """The answer to a request that needs a caller and has none."""
     return MediaServiceError(
         ErrorKind.UNAUTHENTICATED,
         "missing-credentials",
-        "Send an API key as 'Authorization: Bearer msk_...' or in 'X-API-Key'.",
+        "Send an API key or an access token as 'Authorization: Bearer ...', or an API key in 'X-API-Key'.",
     )

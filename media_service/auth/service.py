@@ -1,4 +1,4 @@
-"""Finds out who is calling, and makes the first admin. API room."""
+"""What a first start makes: the first admin, and the keys that sign. API room."""
 
 import secrets
 
@@ -6,13 +6,12 @@ from sqlalchemy import select
 
 from media_service.auth import queries
 from media_service.auth.keys import digest_of, generate_key, key_row
-from media_service.auth.models import ApiKey, KeyOrigin, Role, SigningKey, User
-from media_service.auth.scopes import Caller, Scope
+from media_service.auth.models import KeyOrigin, Role, SigningKey, User
+from media_service.auth.scopes import Scope
 from media_service.auth.signing import UrlSigner
 from media_service.database import Database
 from media_service.dialects import transaction_lock
-from media_service.exceptions import ErrorKind, MediaServiceError
-from media_service.models import new_id, utc_now
+from media_service.models import new_id
 
 SIGNING_SECRET_BYTES = 32
 
@@ -21,27 +20,10 @@ FIRST_START_LOCK = 0x61646D696E
 
 
 class AuthService:
-    """Everything about credentials that needs the database."""
+    """Makes what is missing; replicas that start together agree on it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-
-    async def identify(self, key: str) -> Caller:
-        """The caller behind an API key. Raises MediaServiceError (unauthenticated)."""
-        parameters = {"key_sha256": digest_of(key), "at": utc_now()}
-        found = await self._database.run_read(
-            lambda session: session.execute(queries.KEY_BY_DIGEST, parameters).first()
-        )
-        if found is None:
-            raise MediaServiceError(
-                ErrorKind.UNAUTHENTICATED,
-                "invalid-credentials",
-                "The API key is unknown, expired or revoked.",
-            )
-        owner_id, scopes, role = found
-        # A key cannot give more than its owner has.
-        granted = frozenset(scopes)
-        return Caller(owner_id, granted if role is Role.ADMIN else granted - {Scope.ADMIN})
 
     async def ensure_admin(self, wanted_key: str | None) -> str | None:
         """Make sure that an admin with a key exists; returns a key's text if one was just made.
@@ -61,8 +43,10 @@ class AuthService:
                 await session.execute(
                     queries.delete_other_keys_of_origin(KeyOrigin.SETTING, keep_sha256=digest)
                 )
-                known = (await session.scalars(select(ApiKey).where(ApiKey.key_sha256 == digest))).first()
-                if known is None:
+                known = (await session.scalars(queries.key_by_digest(digest))).first()
+                if known is not None:
+                    known.owner_id = admin.id  # its owner until now may be disabled
+                else:
                     session.add(
                         key_row(
                             wanted_key,

@@ -54,11 +54,11 @@ class FilePresenter:
             url=f"{self.file_url(rendition.file_id)}/renditions/{rendition.name}/content",
         )
 
-    def next_link(self, query: list[tuple[str, str]], cursor: str) -> str:
-        """The `Link` header to the next page of a list (RFC 8288)."""
+    def next_link(self, path: str, query: list[tuple[str, str]], cursor: str) -> str:
+        """The `Link` header to the next page of the list at `path` (RFC 8288)."""
         kept = [(name, value) for name, value in query if name != "cursor"]
         parameters = urlencode([*kept, ("cursor", cursor)])
-        return f'<{self._base_url}/v1/files?{parameters}>; rel="next"'
+        return f'<{self._base_url}{path}?{parameters}>; rel="next"'
 
     def file_url(self, file_id: UUID) -> str:
         return f"{self._base_url}/v1/files/{file_id}"

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Delete, Select, bindparam, delete, insert, select, update
 from sqlalchemy.orm import selectinload
-from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 
 from media_service.files.lifecycle import FileKind, FileStatus, Visibility
 from media_service.files.models import File, Rendition
@@ -128,6 +128,17 @@ def delete_file(file_id: UUID, *, version: int) -> Delete:
     return (
         delete(File)
         .where(File.id == file_id, File.version == version)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def delete_files_of(owner_id: UUID, *, limit: int) -> ReturningDelete[UUID]:
+    """Delete some of an owner's files, whatever their version; returns their ids."""
+    some = select(File.id).where(File.owner_id == owner_id).order_by(File.id).limit(limit)
+    return (
+        delete(File)
+        .where(File.id.in_(some.scalar_subquery()))
+        .returning(File.id)
         .execution_options(synchronize_session=False)
     )
 

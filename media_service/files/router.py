@@ -52,7 +52,9 @@ async def list_files(
     wanted = FileFilter(status=file_status, kind=kind, visibility=visibility, tag=tag, words=q)
     page = await files.list_page(caller, wanted, order=order, cursor=cursor, limit=limit)
     if page.next_cursor is not None:
-        response.headers["Link"] = presenter.next_link(request.query_params.multi_items(), page.next_cursor)
+        response.headers["Link"] = presenter.next_link(
+            "/v1/files", request.query_params.multi_items(), page.next_cursor
+        )
     return FilePage(
         items=[presenter.file(file, file.renditions) for file in page.files], next_cursor=page.next_cursor
     )

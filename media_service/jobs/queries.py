@@ -173,6 +173,20 @@ def job_by_id(job_id: UUID, *, owner_id: UUID | None) -> Select[Job]:
     return statement if owner_id is None else statement.where(Job.owner_id == owner_id)
 
 
+def hand_over_purges(owner_id: UUID, *, to_owner: UUID) -> Update:
+    """Give another owner the unfinished purges of one who is about to be deleted: else they would go too."""
+    return (
+        update(Job)
+        .where(
+            Job.owner_id == owner_id,
+            Job.kind == JobKind.PURGE_FILE,
+            Job.status.in_((JobStatus.QUEUED, JobStatus.RUNNING)),
+        )
+        .values(owner_id=to_owner)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def files_at_work(file_ids: Collection[UUID]) -> Select[UUID | None]:
     """Those of these files that a job is about."""
     unfinished = (JobStatus.QUEUED, JobStatus.RUNNING)

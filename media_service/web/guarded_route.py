@@ -1,4 +1,4 @@
-"""Routes with a JSON body: credentials first, then a bounded body. API room.
+"""Routes whose handlers declare a body: credentials first, then a bounded body. API room.
 
 FastAPI reads a declared body before it runs any dependency: without this, anybody could make the service
 hold as many bytes as they like to send, and would be told about their JSON before their credentials.
@@ -19,6 +19,8 @@ from media_service.uploads.headers import declared_length
 
 MAX_JSON_BYTES = 1024 * 1024
 """The largest documented body, a batch of a thousand URLs, has a tenth of this."""
+MAX_STRANGERS_BYTES = 16 * 1024
+"""An address and a password in any encoding have less."""
 
 
 class GuardedRoute(APIRoute):
@@ -32,18 +34,35 @@ class GuardedRoute(APIRoute):
         async def guarded(request: Request) -> Response:
             if await identify_caller(request) is None:
                 raise missing_credentials()
-            _check_size(declared_length(request.headers.get("content-length")) or 0)
-            return await handle(Request(request.scope, _replay(await _read(request))))
+            return await handle(await _with_body(request, max_bytes=MAX_JSON_BYTES))
 
         return guarded
 
 
-async def _read(request: Request) -> bytes:
+class BoundedRoute(APIRoute):
+    """The same for routers that take credentials in the body itself: whoever calls, it stays small."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def bounded(request: Request) -> Response:
+            return await handle(await _with_body(request, max_bytes=MAX_STRANGERS_BYTES))
+
+        return bounded
+
+
+async def _with_body(request: Request, *, max_bytes: int) -> Request:
+    """A request that has its whole body. Raises MediaServiceError (too large)."""
+    _check_size(declared_length(request.headers.get("content-length")) or 0, max_bytes)
+    return Request(request.scope, _replay(await _read(request, max_bytes)))
+
+
+async def _read(request: Request, max_bytes: int) -> bytes:
     """The body, counted as it comes: a chunked one declares nothing."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        _check_size(len(body))
+        _check_size(len(body), max_bytes)
     return bytes(body)
 
 
@@ -54,11 +73,11 @@ def _replay(body: bytes) -> Callable[[], Coroutine[Any, Any, Message]]:
     return receive
 
 
-def _check_size(size_bytes: int) -> None:
-    if size_bytes > MAX_JSON_BYTES:
+def _check_size(size_bytes: int, max_bytes: int) -> None:
+    if size_bytes > max_bytes:
         raise MediaServiceError(
             ErrorKind.TOO_LARGE,
             "body-too-large",
-            f"A JSON body may have at most {MAX_JSON_BYTES} bytes.",
-            limit_bytes=MAX_JSON_BYTES,
+            f"A body may have at most {max_bytes} bytes here.",
+            limit_bytes=max_bytes,
         )

@@ -35,7 +35,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "uri-too-long": ("Address too long", "Path and query have more bytes than `limit`."),
     "body-too-large": (
         "Body too large",
-        "A JSON body has more than `limit_bytes` bytes.",
+        "A body that is no file has more than `limit_bytes` bytes.",
     ),
     "database-unavailable": (
         "Database unavailable",
@@ -45,9 +45,21 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "Digest mismatch",
         "The bytes that arrived do not have the SHA-256 that was sent with them. Nothing was stored.",
     ),
+    "email-taken": ("Address taken", "Another account has this e-mail address."),
     "field-too-large": ("Field too large", "A text field of the form is too large. A file needs a filename."),
     "file-too-large": ("File too large", "The file is larger than `limit_bytes`. Nothing of it was stored."),
-    "invalid-credentials": ("Invalid credentials", "The API key is unknown, expired or revoked."),
+    "invalid-credentials": (
+        "Invalid credentials",
+        "The API key or access token is not good (any more), or the password is not that of the account.",
+    ),
+    "invalid-refresh-token": (
+        "Invalid refresh token",
+        "The refresh token is unknown, used or over. One that is used twice ends its login: log in again.",
+    ),
+    "invalid-scope": (
+        "Invalid scope",
+        "The login asks for a scope that the account does not have; `scopes` lists those that it has.",
+    ),
     "invalid-request": ("Invalid request", "Some values are missing or wrong; `errors` names each of them."),
     "bad-idempotency-key": (
         "Bad Idempotency-Key",
@@ -69,6 +81,14 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "Internal error",
         "Something broke that should not. The log has the details under the `request_id`.",
     ),
+    "key-of-a-setting": (
+        "Key of a setting",
+        "`MEDIA_ADMIN_API_KEY` names this key, which would be back at the next start. Change the setting.",
+    ),
+    "last-admin": (
+        "Last admin",
+        "The only enabled admin cannot be disabled, demoted or deleted. Make another one first.",
+    ),
     "malformed-json": ("Malformed JSON", "The body is not valid JSON."),
     "malformed-multipart": (
         "Malformed multipart body",
@@ -77,11 +97,12 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "method-not-allowed": ("Method not allowed", "The `Allow` header lists the methods of this address."),
     "missing-credentials": (
         "Credentials needed",
-        "Send an API key as `Authorization: Bearer` or `X-API-Key`.",
+        "Send an API key or an access token as `Authorization: Bearer`, or an API key as `X-API-Key`.",
     ),
     "missing-scope": ("Missing scope", "The credential is valid, but lacks the scope that `scope` names."),
     "no-file": ("No file in the form", "The form has no part with a file. With curl: `-F file=@photo.jpg`."),
     "not-found": ("Not found", "Nothing is at this address, or it is not yours to see."),
+    "not-a-login": ("Not a login", "An API key has no login that could be ended. Delete the key instead."),
     "not-an-image": ("Not an image", "Only images have renditions."),
     "object-not-found": (
         "Bytes not found",
@@ -96,6 +117,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "record-changed": (
         "Record changed",
         "The record was changed meanwhile. Read it again, then repeat the change.",
+    ),
+    "registration-disabled": (
+        "Registration disabled",
+        "Only admins make accounts here (`MEDIA_ALLOW_REGISTRATION` is false).",
     ),
     "rendition-not-found": (
         "No such rendition",
@@ -123,6 +148,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "The parts of the upload do not make up one file. Send it again.",
     ),
     "url-expired": ("URL expired", "Signed URLs end at the time they were made for. Ask for a new one."),
+    "wrong-password": (
+        "Wrong password",
+        "To change e-mail address or password, send the password until now as `current_password`.",
+    ),
 }
 
 

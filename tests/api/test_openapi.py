@@ -9,11 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from openapi_spec_validator import validate
 from schemathesis.checks import negative_data_rejection, positive_data_acceptance
 
+from media_service.auth.scopes import Scope
 from tests.support.api_server import ApiServer
 from tests.support.backends import ADMIN
 
 METHODS = {"get", "put", "post", "delete", "patch"}
-OPEN = {"/livez", "/readyz"}
+OPEN = {"/livez", "/readyz", "/v1/auth/register", "/v1/auth/token", "/v1/auth/refresh"}
 BY_SIGNATURE = "/v1/signed/"
 FOREIGN = re.compile(r"""(?:src|href|url\()\s*=?\s*["']?(?:https?:)?//(?!127\.0\.0\.1)[^"'\s]+""")
 
@@ -77,8 +78,12 @@ def test_credentials_are_declared(document: dict[str, Any]):
     assert {(scheme["type"], scheme.get("scheme")) for scheme in schemes} == {
         ("http", "bearer"),
         ("apiKey", None),
+        ("oauth2", None),
     }
     assert document["paths"]["/v1/files"]["post"]["security"]
+    [flow] = [scheme["flows"]["password"] for scheme in schemes if scheme["type"] == "oauth2"]
+    assert flow["tokenUrl"] == "/v1/auth/token"
+    assert set(flow["scopes"]) == set(Scope)
 
 
 def test_framework_errors_are_not_in_the_document(server: ApiServer):

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import delete, inspect, select
+from sqlalchemy import delete, inspect, select, update
 
 from media_service.auth.keys import generate_key
 from media_service.auth.models import ApiKey, KeyOrigin, Role, User
@@ -26,6 +26,8 @@ from media_service.tables import (
     IdempotencyKey,
     Job,
     Lease,
+    LoginSession,
+    RefreshToken,
     Rendition,
     UploadSession,
     WorkerProcess,
@@ -121,12 +123,14 @@ class Backend:
         """Remove what a test made; the admin and the signing key stay."""
         with self.database.transaction() as session:
             for table in (
-                Event, UploadSession, IdempotencyKey, Job, Rendition, File, Lease, WorkerProcess
+                Event, UploadSession, IdempotencyKey, Job, Rendition, File, Lease, WorkerProcess,
+                RefreshToken, LoginSession,
             ):  # fmt: skip
                 session.execute(delete(table))
             session.execute(delete(ApiKey).where(ApiKey.origin == KeyOrigin.API))
             with_key = select(ApiKey.owner_id)
             session.execute(delete(User).where(User.id.not_in(with_key)))
+            session.execute(update(User).values(email=None, password_hash=None, disabled_at=None))
         self.empty_storage()
 
 

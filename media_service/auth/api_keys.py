@@ -1,0 +1,87 @@
+"""API keys that users make for their programs. API room."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+
+from media_service.auth import queries
+from media_service.auth.keys import NewKey, generate_key
+from media_service.auth.models import ApiKey, KeyOrigin
+from media_service.auth.scopes import Caller, Scope, missing_scope
+from media_service.database import Database
+from media_service.exceptions import ErrorKind, MediaServiceError
+from media_service.models import utc_now
+from media_service.pagination import Cursor, decode_cursor, encode_cursor
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPage:
+    keys: list[ApiKey]
+    next_cursor: str | None
+
+
+class ApiKeys:
+    """Each method is one short transaction. "Not yours" and "not there" are one answer."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(
+        self, caller: Caller, *, name: str, scopes: Iterable[Scope], expires_in: timedelta | None
+    ) -> NewKey:
+        """A key of the caller's, with its text, which is not to be had again.
+
+        Raises MediaServiceError (forbidden) for a scope that the caller's own credential lacks: else a
+        narrow key could make itself a wide one.
+        """
+        wanted = sorted(set(scopes))
+        for scope in wanted:
+            if not caller.has(scope):
+                raise missing_scope(scope)
+        made = generate_key(
+            owner_id=caller.owner_id,
+            name=name,
+            scopes=[scope.value for scope in wanted],
+            origin=KeyOrigin.API,
+        )
+        made.row.expires_at = utc_now() + expires_in if expires_in is not None else None
+        async with self._database.transaction() as session:
+            session.add(made.row)
+        log.info("api_key.created", key_id=str(made.row.id), owner_id=str(caller.owner_id), scopes=wanted)
+        return made
+
+    async def list_page(self, caller: Caller, *, cursor: str | None, limit: int) -> KeyPage:
+        """A page of the caller's own keys, newest first. Raises MediaServiceError (bad cursor)."""
+        after = decode_cursor(cursor)
+        statement = queries.list_keys(
+            caller.owner_id, after=after.last_id if after is not None else None, limit=limit + 1
+        )
+        async with self._database.read() as session:
+            keys = list(await session.scalars(statement))
+        if len(keys) <= limit:
+            return KeyPage(keys, None)
+        return KeyPage(keys[:limit], encode_cursor(Cursor(keys[limit - 1].id)))
+
+    async def revoke(self, key_id: UUID, caller: Caller) -> None:
+        """End a key at once; an admin may end anybody's.
+
+        Raises MediaServiceError: not found; conflict for the key that a setting names, which would be back at
+        the next start.
+        """
+        async with self._database.transaction() as session:
+            key = (await session.scalars(queries.key_for_change(key_id))).one_or_none()
+            if key is None or not caller.may_see(key.owner_id):
+                raise MediaServiceError(ErrorKind.NOT_FOUND, "not-found", "There is no such API key.")
+            if key.origin is KeyOrigin.SETTING:
+                raise MediaServiceError(
+                    ErrorKind.CONFLICT,
+                    "key-of-a-setting",
+                    "This key is the setting MEDIA_ADMIN_API_KEY; change it there and start anew.",
+                )
+            key.revoked_at = utc_now()
+        log.info("api_key.revoked", key_id=str(key_id))

@@ -1,0 +1,57 @@
+"""Finds out who is calling. API room."""
+
+from media_service.auth import queries
+from media_service.auth.key_usage import KeyUsage
+from media_service.auth.keys import digest_of
+from media_service.auth.scopes import Caller, allowed_scopes
+from media_service.auth.token_keys import TokenKeyring
+from media_service.auth.tokens import AccessTokens, bad_token, is_access_token, key_id_of
+from media_service.database import Database
+from media_service.exceptions import ErrorKind, MediaServiceError
+from media_service.models import utc_now
+
+
+class Identity:
+    """Credentials in, callers out. One statement each, which also asks whether the user is disabled."""
+
+    def __init__(
+        self, database: Database, *, tokens: AccessTokens, keyring: TokenKeyring, usage: KeyUsage
+    ) -> None:
+        self._database = database
+        self._tokens = tokens
+        self._keyring = keyring
+        self._usage = usage
+
+    async def identify(self, credential: str) -> Caller:
+        """The caller behind an API key or an access token. Raises MediaServiceError (unauthenticated)."""
+        if is_access_token(credential):
+            return await self._by_token(credential)
+        return await self._by_key(credential)
+
+    async def _by_key(self, key: str) -> Caller:
+        parameters = {"key_sha256": digest_of(key), "at": utc_now()}
+        found = await self._database.run_read(
+            lambda session: session.execute(queries.KEY_BY_DIGEST, parameters).first()
+        )
+        if found is None:
+            raise MediaServiceError(
+                ErrorKind.UNAUTHENTICATED,
+                "invalid-credentials",
+                "The API key is unknown, expired or revoked.",
+            )
+        key_id, owner_id, scopes, role = found
+        self._usage.note(key_id)
+        return Caller(owner_id, allowed_scopes(scopes, role))
+
+    async def _by_token(self, text: str) -> Caller:
+        secret = await self._keyring.secret_of(key_id_of(text))
+        if secret is None:
+            raise bad_token()
+        token = self._tokens.read(text, secret=secret)
+        parameters = {"session_id": token.session_id, "user_id": token.user_id}
+        role = await self._database.run_read(
+            lambda session: session.execute(queries.ROLE_BY_SESSION, parameters).scalar()
+        )
+        if role is None:
+            raise bad_token()
+        return Caller(token.user_id, allowed_scopes(token.scopes, role), token.session_id)

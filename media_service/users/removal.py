@@ -1,0 +1,91 @@
+"""Deletes a user with all that is the user's. API room."""
+
+from uuid import UUID
+
+import structlog
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from media_service.auth import queries
+from media_service.auth.scopes import Caller
+from media_service.database import Database
+from media_service.exceptions import ErrorKind, MediaServiceError
+from media_service.files.queries import delete_files_of
+from media_service.jobs.creation import new_job
+from media_service.jobs.models import JobKind
+from media_service.jobs.queries import hand_over_purges
+from media_service.models import utc_now
+from media_service.users.governance import check_not_last_admin, user_under_lock
+
+log = structlog.get_logger(__name__)
+
+FILES_AT_ONCE = 500
+"""One transaction each: a user's million files must not hold up everybody's writes."""
+MAX_LATE_UPLOADS = 100
+"""Rounds for uploads that were on their way when the user was disabled; each round takes all that came."""
+
+
+class UserRemoval:
+    """Disables, empties, deletes. Cut off at any point it leaves a disabled user, and can be repeated."""
+
+    def __init__(self, database: Database, *, job_max_attempts: int) -> None:
+        self._database = database
+        self._job_max_attempts = job_max_attempts
+
+    async def delete(self, user_id: UUID, caller: Caller) -> None:
+        """Delete a user; jobs of the housekeeping lane remove the objects of the files.
+
+        Takes a moment for each 500 files. Raises MediaServiceError: not found, conflict (the last admin, or
+        uploads that do not end).
+        """
+        await self._disable(user_id)
+        for _ in range(MAX_LATE_UPLOADS):
+            while await self._delete_some_files(user_id, caller) == FILES_AT_ONCE:
+                pass
+            if await self._delete_row(user_id, caller):
+                log.info("user.deleted", user_id=str(user_id))
+                return
+        raise MediaServiceError(
+            ErrorKind.CONFLICT, "record-changed", "Uploads of this user still arrive; repeat this in a while."
+        )
+
+    async def _disable(self, user_id: UUID) -> None:
+        async with self._database.transaction() as session:
+            user = await user_under_lock(session, user_id)
+            await check_not_last_admin(session, user)
+            user.disabled_at = user.disabled_at or utc_now()
+
+    async def _delete_some_files(self, user_id: UUID, caller: Caller) -> int:
+        async with self._database.transaction() as session:
+            heir = await _heir(session, user_id, caller)
+            deleted = list(await session.scalars(delete_files_of(user_id, limit=FILES_AT_ONCE)))
+            session.add_all(
+                new_job(
+                    JobKind.PURGE_FILE,
+                    owner_id=heir,
+                    file_id=None,
+                    payload={"file_id": str(file_id)},
+                    max_attempts=self._job_max_attempts,
+                    will_ring=False,
+                )
+                for file_id in deleted
+            )
+        return len(deleted)
+
+    async def _delete_row(self, user_id: UUID, caller: Caller) -> bool:
+        """False if a file came meanwhile: a row of a file keeps the row of its owner."""
+        try:
+            async with self._database.transaction() as session:
+                heir = await _heir(session, user_id, caller)
+                await session.execute(hand_over_purges(user_id, to_owner=heir))
+                await session.execute(queries.delete_user(user_id))
+        except IntegrityError:
+            return False
+        return True
+
+
+async def _heir(session: AsyncSession, user_id: UUID, caller: Caller) -> UUID:
+    """Who owns the jobs that outlive the user: the deleting admin, or another one if that is the user."""
+    if caller.owner_id != user_id:
+        return caller.owner_id
+    return (await session.scalars(queries.other_admins(user_id).limit(1))).one().id

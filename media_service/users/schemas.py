@@ -1,0 +1,110 @@
+"""Users as clients see them. API room."""
+
+from datetime import datetime
+from typing import Annotated, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from media_service.auth.models import Role, User
+from media_service.auth.schemas import Email, KnownPassword, NewPassword
+from media_service.auth.scopes import Caller
+
+Quota = Annotated[int, Field(ge=0, le=2**63 - 1)]
+"""What a database's integer holds; null means no quota."""
+
+
+class UserOut(BaseModel):
+    """A user, as admins see one."""
+
+    id: UUID
+    email: str | None
+    role: Role
+    disabled: bool
+    quota_bytes: int | None
+    quota_files: int | None
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def from_user(cls, user: User) -> "UserOut":
+        return cls(
+            id=user.id,
+            email=user.email,
+            role=user.role,
+            disabled=user.disabled_at is not None,
+            quota_bytes=user.quota_bytes,
+            quota_files=user.quota_files,
+            created_at=user.created_at,
+            updated_at=user.updated_at,
+        )
+
+
+class UserPageOut(BaseModel):
+    """One page of a list of users."""
+
+    items: list[UserOut]
+    next_cursor: str | None
+
+
+class NewUser(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    email: Email
+    password: NewPassword
+    role: Role = Role.USER
+    quota_bytes: Quota | None = None
+    quota_files: Quota | None = None
+
+
+class UserChange(BaseModel):
+    """Any of what an admin can change of a user; a quota of null is none."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    role: Role | None = None
+    quota_bytes: Quota | None = None
+    quota_files: Quota | None = None
+    disabled: bool | None = None
+
+    @model_validator(mode="after")
+    def _no_nulls(self) -> Self:
+        if any(getattr(self, name) is None for name in self.model_fields_set & {"role", "disabled"}):
+            raise ValueError("role and disabled may be left out, but not be null")
+        return self
+
+
+class Me(BaseModel):
+    """The caller's own user, and what the credential at hand may do."""
+
+    id: UUID
+    email: str | None
+    role: Role
+    scopes: list[str]
+    quota_bytes: int | None
+    quota_files: int | None
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def from_user(cls, user: User, caller: Caller) -> "Me":
+        return cls(
+            id=user.id,
+            email=user.email,
+            role=user.role,
+            scopes=sorted(caller.scopes),
+            quota_bytes=user.quota_bytes,
+            quota_files=user.quota_files,
+            created_at=user.created_at,
+            updated_at=user.updated_at,
+        )
+
+
+class MeChange(BaseModel):
+    """A new e-mail address, a new password, or both; the password until now proves who asks."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    email: Email | None = None
+    password: NewPassword | None = None
+    current_password: KnownPassword | None = None
