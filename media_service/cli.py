@@ -15,6 +15,7 @@ import typer
 
 from media_service import migrations
 from media_service.auth.service import AuthService
+from media_service.auth.token_keys import TokenKeyring
 from media_service.broker import embedded
 from media_service.config import ENV_FILE, Settings, exposed_env_file, load_settings
 from media_service.database import Database
@@ -133,6 +134,21 @@ def migrate(
     typer.echo(f"The database has the newest schema ({migrations.newest_revision()}).")
 
 
+@app.command()
+def rotate_token_key(
+    *,
+    revoke_old: Annotated[
+        bool, typer.Option("--revoke-old", help="End all access tokens of now: for a secret that got out.")
+    ] = False,
+) -> None:
+    """Make a new key for access tokens; running processes take it up within a minute."""
+    with _one_line_errors():
+        settings = load_settings()
+        migrations.require_newest(settings.effective_database_url)
+        asyncio.run(_rotate_token_key(settings, revoke_old=revoke_old))
+    typer.echo("New access tokens are signed with the new key from now on.")
+
+
 def main() -> None:
     app()
 
@@ -179,6 +195,15 @@ async def _ensure_admin(settings: Settings) -> list[str]:
         return []
     print(f"\n  Admin API key (shown only this once): {new_key}\n", flush=True)
     return [new_key]
+
+
+async def _rotate_token_key(settings: Settings, *, revoke_old: bool) -> None:
+    database = Database(settings.effective_database_url, pool_size=1)
+    try:
+        keyring = TokenKeyring(database, lifetime=settings.access_token_ttl)
+        await keyring.rotate(revoke_old=revoke_old)
+    finally:
+        await database.close()
 
 
 def _children(settings: Settings) -> list[Child]:

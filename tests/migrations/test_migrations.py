@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from alembic import command
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import create_engine, inspect, text
 
 from media_service import migrations
 from media_service.dialects import sync_url
@@ -17,6 +17,7 @@ from media_service.tables import Base
 from tests.support.backends import make_settings
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
+USER_ID = "019abc1234567def8123456789abcdef"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -96,7 +97,7 @@ def run_cli(*arguments: str, cwd: Path, **settings: str) -> subprocess.Completed
     )
 
 
-def test_command_line_refuses_the_old_schema_migrates_and_checks(empty_url: str, tmp_path: Path):
+def test_command_line_refuses_the_old_schema_migrates_checks_and_rotates(empty_url: str, tmp_path: Path):
     settings = {"MEDIA_DATABASE_URL": empty_url, "MEDIA_DATA_DIR": str(tmp_path / "data")}
     refused = run_cli("serve", cwd=tmp_path, **settings)
     assert refused.returncode == 1
@@ -106,6 +107,12 @@ def test_command_line_refuses_the_old_schema_migrates_and_checks(empty_url: str,
     migrated = run_cli("migrate", "--check", cwd=tmp_path, **settings)
     assert migrated.returncode == 0, migrated.stderr
     assert migrations.newest_revision() in migrated.stdout
+    rotated = run_cli("rotate-token-key", "--revoke-old", cwd=tmp_path, **settings)
+    assert rotated.returncode == 0, rotated.stderr
+    engine = create_engine(sync_url(empty_url))
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM token_keys")).scalar() == 1
+    engine.dispose()
 
 
 @pytest.mark.parametrize("url", ["sqlite:////nonexistent/folder/x.db", "postgresql://u@/x?host=/nonexistent"])
@@ -115,3 +122,31 @@ def test_database_that_cannot_be_reached_is_one_clear_line(url: str, tmp_path: P
     assert failed.returncode == 1
     assert len(failed.stderr.splitlines()) == 1
     assert "Traceback" not in failed.stderr
+
+
+def test_users_and_keys_of_before_keep_their_lives_with_accounts(empty_url: str):
+    command.upgrade(migrations._config(empty_url), "0005")
+    engine = create_engine(sync_url(empty_url))
+    made_at = "2026-01-02 03:04:05.000006+00:00"
+    with engine.begin() as connection:
+        connection.execute(
+            text("INSERT INTO users (id, role, created_at) VALUES (:id, 'admin', :at)"),
+            {"id": USER_ID, "at": made_at},
+        )
+        connection.execute(
+            text(
+                "INSERT INTO api_keys (id, owner_id, name, prefix, key_sha256, scopes, origin, created_at)"
+                " VALUES (:id, :id, 'x', 'x', 'x', '[]', 'generated', :at)"
+            ),
+            {"id": USER_ID, "at": made_at},
+        )
+    migrations.upgrade(empty_url)
+    with engine.connect() as connection:
+        users = connection.execute(text("SELECT updated_at = created_at, email FROM users")).all()
+        keys = connection.execute(text("SELECT last_used_at FROM api_keys")).all()
+    command.downgrade(migrations._config(empty_url), "0005")
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM api_keys")).scalar() == 1
+    engine.dispose()
+    assert [tuple(row) for row in users] == [(True, None)]
+    assert [tuple(row) for row in keys] == [(None,)]
