@@ -4,10 +4,15 @@ import time
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import structlog
+
 from media_service.auth import queries
-from media_service.database import Database
+from media_service.database import Database, aftermath
+from media_service.exceptions import MediaServiceError
 from media_service.heartbeat import Heartbeat
 from media_service.models import utc_now
+
+log = structlog.get_logger(__name__)
 
 WRITE_INTERVAL = timedelta(seconds=15)
 """A process that is killed forgets the uses of so long."""
@@ -31,7 +36,13 @@ class KeyUsage:
         self._task.start()
 
     async def close(self) -> None:
+        """End the task, and write what is left if the database answers soon."""
         await self._task.close()
+        try:
+            async with aftermath():
+                await self.write()
+        except MediaServiceError as error:
+            log.warning("auth.key_use_not_noted", code=error.code)
 
     def note(self, key_id: UUID) -> None:
         """A request came with this key; returns at once."""

@@ -44,9 +44,9 @@ class AuthService:
                     queries.delete_other_keys_of_origin(KeyOrigin.SETTING, keep_sha256=digest)
                 )
                 known = (await session.scalars(queries.key_by_digest(digest))).first()
-                if known is not None:
+                if known is not None and known.origin is KeyOrigin.SETTING:
                     known.owner_id = admin.id  # its owner until now may be disabled
-                else:
+                if known is None:
                     session.add(
                         key_row(
                             wanted_key,

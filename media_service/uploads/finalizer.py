@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 import structlog
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from media_service.auth.scopes import Caller
@@ -11,6 +12,7 @@ from media_service.broker.messages import Lane
 from media_service.database import Database, aftermath
 from media_service.dialects import is_unavailable
 from media_service.events.models import INSERT_EVENTS
+from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.faultpoints import reach
 from media_service.files.lifecycle import FileStatus
 from media_service.files.models import File
@@ -91,6 +93,12 @@ class Finalizer:
         except Exception as error:
             if not is_unavailable(error):
                 await batch.discard()  # refused by the transaction itself, so it was rolled back
+                if _misses_its_owner(error):
+                    raise MediaServiceError(
+                        ErrorKind.UNAUTHENTICATED,
+                        "invalid-credentials",
+                        "The user of this credential was deleted while the upload was on its way.",
+                    ) from error
                 raise
             # The connection may have died after the commit took effect, or the commit may still be on its way
             # in a database that is slow. What is seen is there; what is not seen may come yet, so nothing is
@@ -127,3 +135,8 @@ class Finalizer:
         async with aftermath(), self._database.read() as session:
             known = await session.scalars(known_file_ids([file.id for file in files]))
             return len(list(known)) == len(files)
+
+
+def _misses_its_owner(error: Exception) -> bool:
+    """Whether a file was refused for want of its user: both databases name the kind of the constraint."""
+    return isinstance(error, IntegrityError) and "foreign key" in str(error.orig).lower()

@@ -83,8 +83,10 @@ async def get_user(user_id: UUID, users: UsersDep) -> UserOut:
 
 @admin_router.patch("/{user_id}", responses=problems(400, 401, 403, 404, 409, 413, 422))
 async def change_user(user_id: UUID, change: UserChange, users: UsersDep) -> UserOut:
-    """Change role or quotas; disable or enable. Credentials of a disabled user stop at once."""
-    return UserOut.from_user(await users.change(user_id, change.model_dump(exclude_unset=True)))
+    """Change role, quotas or password; disable or enable. Credentials of a disabled user stop at once."""
+    changes = change.model_dump(exclude_unset=True, exclude={"password"})
+    user = await users.change(user_id, changes, password=_revealed(change.password))
+    return UserOut.from_user(user)
 
 
 @admin_router.delete(

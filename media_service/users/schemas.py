@@ -57,6 +57,9 @@ class NewUser(BaseModel):
     quota_files: Quota | None = None
 
 
+NEVER_NULL = frozenset({"role", "disabled", "password"})
+
+
 class UserChange(BaseModel):
     """Any of what an admin can change of a user; a quota of null is none."""
 
@@ -66,11 +69,12 @@ class UserChange(BaseModel):
     quota_bytes: Quota | None = None
     quota_files: Quota | None = None
     disabled: bool | None = None
+    password: Annotated[NewPassword | None, Field(description="For who forgot it; ends all logins.")] = None
 
     @model_validator(mode="after")
     def _no_nulls(self) -> Self:
-        if any(getattr(self, name) is None for name in self.model_fields_set & {"role", "disabled"}):
-            raise ValueError("role and disabled may be left out, but not be null")
+        if any(getattr(self, name) is None for name in self.model_fields_set & NEVER_NULL):
+            raise ValueError("role, disabled and password may be left out, but not be null")
         return self
 
 

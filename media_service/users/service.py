@@ -66,13 +66,15 @@ class Users:
         log.info("user.created", user_id=str(user.id), role=role.value)
         return user
 
-    async def change(self, user_id: UUID, changes: dict[str, Any]) -> User:
-        """Set any of `role`, `quota_bytes`, `quota_files` and `disabled`.
+    async def change(self, user_id: UUID, changes: dict[str, Any], *, password: str | None) -> User:
+        """Set any of `role`, `quota_bytes`, `quota_files` and `disabled`, and a new password.
 
         A disabled user's credentials stop at once. The API keys work again when the user is enabled, the
-        logins do not. Raises MediaServiceError: not found, conflict (the last admin).
+        logins do not; a new password ends the logins too. Raises MediaServiceError: not found, conflict (the
+        last admin).
         """
         now = utc_now()
+        new_hash = await self._passwords.hash(password) if password is not None else None
         async with self._database.transaction() as session:
             user = await user_under_lock(session, user_id)
             if changes.get("disabled") or changes.get("role", Role.ADMIN) is not Role.ADMIN:
@@ -83,7 +85,12 @@ class Users:
                 user.disabled_at = None
             elif changes.get("disabled"):
                 user.disabled_at = user.disabled_at or now
+            if new_hash is not None:
+                user.password_hash = new_hash
+            if new_hash is not None or user.disabled_at is not None:
                 await session.execute(queries.revoke_sessions(user_id, at=now))
             user.updated_at = now
-        log.info("user.changed", user_id=str(user_id), changed=sorted(changes))
+        log.info(
+            "user.changed", user_id=str(user_id), changed=sorted(changes), new_password=new_hash is not None
+        )
         return user

@@ -167,3 +167,10 @@ def test_uses_are_written_in_one_go_and_at_most_once_in_a_while_per_key(
     assert first is not None
     assert first == second
     assert last_uses(clean_backend)[theirs] is not None
+
+
+def test_uses_of_the_last_seconds_are_written_when_the_service_stops(clean_backend: Backend, owner: Owner):
+    with ApiServer(clean_backend.settings) as server:
+        assert status_of(server, owner.headers) == 200
+    [used_at] = [row.last_used_at for row in clean_backend.rows(ApiKey) if row.owner_id == owner.id]
+    assert used_at is not None

@@ -1,6 +1,7 @@
 """Users: what they change of themselves, and what admins change of them."""
 
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
@@ -131,6 +132,8 @@ def test_admin_changes_role_and_quotas(server: ApiServer):
     [
         {"role": None},
         {"disabled": None},
+        {"password": None},
+        {"password": "short"},
         {"role": "root"},
         {"quota_bytes": -1},
         {"quota_files": 2**63},
@@ -156,6 +159,15 @@ def test_disabled_users_tokens_and_keys_stop_at_once_and_the_keys_come_back(serv
     assert status_of(server, key) == 200
     assert status_of(server, login.headers) == 401
     assert ask_for_tokens(server, account.email).status_code == 200
+
+
+def test_admin_sets_a_forgotten_password_and_that_ends_the_logins(server: ApiServer):
+    account = make_account(server)
+    login = log_in(server, account)
+    assert change(server, account.id, password=NEW_PASSWORD).status_code == 200
+    assert status_of(server, login.headers) == 401
+    assert ask_for_tokens(server, account.email, PASSWORD).status_code == 401
+    assert ask_for_tokens(server, account.email, NEW_PASSWORD).status_code == 200
 
 
 @pytest.mark.parametrize("body", [{"role": "user"}, {"disabled": True}, None])
@@ -229,3 +241,16 @@ def test_unknown_user_is_a_404(server: ApiServer):
         headers = {**ADMIN, "Content-Type": "application/json"}
         answer = server.client.request(method, f"/v1/users/{new_id()}", headers=headers, content=b"{}")
         assert_problem(answer, 404, "not-found")
+
+
+def test_upload_of_a_user_who_is_deleted_meanwhile_is_a_401_that_leaves_nothing(
+    server: ApiServer, clean_backend: Backend, owner: Owner
+):
+    def body() -> Iterator[bytes]:
+        yield b"a" * 1000
+        assert server.client.delete(f"/v1/users/{owner.id}", headers=ADMIN).status_code == 204
+        yield b"b" * 1000
+
+    answer = server.client.post("/v1/files", headers=owner.headers, content=body())
+    assert_problem(answer, 401, "invalid-credentials")
+    assert clean_backend.leftovers() == {}
