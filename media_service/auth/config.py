@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from media_service.auth.key_strength import weakness_of
-from media_service.auth.tokens import is_access_token
+from media_service.auth.shapes import is_access_token
 from media_service.durations import Duration
 
 

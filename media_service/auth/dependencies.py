@@ -20,7 +20,6 @@ _CALLER = "media_service.caller"
 _api_key = APIKeyHeader(name="X-API-Key", auto_error=False)
 _password = OAuth2PasswordBearer(
     tokenUrl="/v1/auth/token",
-    refreshUrl="/v1/auth/refresh",
     auto_error=False,
     scopes={scope.value: scope.meaning for scope in Scope},
 )

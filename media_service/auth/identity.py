@@ -4,8 +4,9 @@ from media_service.auth import queries
 from media_service.auth.key_usage import KeyUsage
 from media_service.auth.keys import digest_of
 from media_service.auth.scopes import Caller, allowed_scopes
+from media_service.auth.shapes import is_access_token
 from media_service.auth.token_keys import TokenKeyring
-from media_service.auth.tokens import AccessTokens, bad_token, is_access_token, key_id_of
+from media_service.auth.tokens import AccessTokens, bad_token, key_id_of
 from media_service.database import Database
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.models import utc_now

@@ -92,9 +92,12 @@ class Logins:
         """
         digest, now = digest_of(refresh_token), utc_now()
         async with self._database.transaction() as session:
-            refreshed = await self._rotate(session, digest, at=now)
-            if refreshed is None:
-                # Raised after the commit, and not in here: the revocation must stay.
+            session_id = (await session.execute(queries.rotate_refresh_token(digest, at=now))).scalar()
+            if session_id is not None:
+                refreshed = await self._go_on(session, session_id, at=now)
+            else:
+                # Nothing is raised in here: the revocation must be committed.
+                refreshed = None
                 await self._revoke_if_reused(session, digest, at=now)
         if refreshed is None:
             raise MediaServiceError(
@@ -140,10 +143,8 @@ class Logins:
             AccessToken(user_id, login.id, frozenset(scopes)), self._add_token(session, login, at=now)
         )
 
-    async def _rotate(self, session: AsyncSession, digest: str, *, at: datetime) -> _Refreshed | None:
-        session_id = (await session.execute(queries.rotate_refresh_token(digest, at=at))).scalar()
-        if session_id is None:
-            return None
+    async def _go_on(self, session: AsyncSession, session_id: UUID, *, at: datetime) -> _Refreshed | None:
+        """The next tokens of a login; None if it was ended, or its user disabled."""
         found = (await session.execute(queries.live_session(session_id))).first()
         if found is None:
             return None

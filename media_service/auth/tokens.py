@@ -8,6 +8,7 @@ from uuid import UUID
 
 import jwt
 
+from media_service.auth.shapes import REFRESH_PREFIX
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.models import new_id
 
@@ -16,7 +17,6 @@ AUDIENCE = "media-service"
 TYPE = "at+jwt"
 """RFC 9068 §2.1: no other JWT, made with the same key for another purpose, may pass for an access token."""
 REQUIRED_CLAIMS = ("iss", "aud", "sub", "sid", "exp", "iat", "jti", "scope")
-REFRESH_PREFIX = "msr_"
 REFRESH_BYTES = 32
 
 
@@ -27,11 +27,6 @@ class AccessToken:
     user_id: UUID
     session_id: UUID
     scopes: frozenset[str]
-
-
-def is_access_token(credential: str) -> bool:
-    """Whether a credential has the shape of a JWT: base64url of a JSON object, and two dots."""
-    return credential.startswith("eyJ") and credential.count(".") == 2
 
 
 def key_id_of(token: str) -> str:

@@ -201,6 +201,15 @@ def test_of_parallel_refreshes_of_one_token_at_most_one_wins(server: ApiServer, 
             assert status_of(server, login_of(answer).headers) == 401
 
 
+def test_refresh_of_a_disabled_user_is_no_reuse(
+    server: ApiServer, account: Account, caplog: pytest.LogCaptureFixture
+):
+    login = log_in(server, account)
+    server.client.patch(f"/v1/users/{account.id}", headers=ADMIN, json={"disabled": True})
+    assert_problem(refresh(server, login.refresh_token), 401, "invalid-refresh-token")
+    assert "refresh_token_reused" not in caplog.text
+
+
 @pytest.mark.parametrize("token", ["msr_unknown", "msk_00_key", "x"])
 def test_unknown_refresh_token_is_a_401(server: ApiServer, token: str):
     assert_problem(refresh(server, token), 401, "invalid-refresh-token")

@@ -8,11 +8,11 @@ from typing import Any
 import jwt
 import pytest
 
+from media_service.auth.shapes import is_access_token
 from media_service.auth.tokens import (
     AUDIENCE,
     AccessToken,
     AccessTokens,
-    is_access_token,
     key_id_of,
     new_refresh_token,
 )
