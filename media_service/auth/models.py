@@ -40,6 +40,11 @@ class User(Base):
     """Since when all credentials of this user are refused."""
     quota_bytes: Mapped[int | None] = mapped_column(BigInteger)
     quota_files: Mapped[int | None] = mapped_column(BigInteger)
+    stored_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    """Of all originals. Changed by the transactions that make and delete files, as `stored_files` is."""
+    stored_files: Mapped[int] = mapped_column(BigInteger, default=0)
+    files_revision: Mapped[int] = mapped_column(BigInteger, default=0)
+    """Raised by every transaction that changes anything a description of this owner's files shows."""
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     updated_at: Mapped[datetime] = mapped_column(default=utc_now)
 
@@ -64,6 +69,31 @@ class ApiKey(Base):
     revoked_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
     """To a minute or so: written in the background (`key_usage.py`)."""
+
+
+class UploadToken(Base):
+    """A credential that a browser may hold: good for some uploads, and for nothing else.
+
+    Stored as API keys are, by the SHA-256 of the whole token.
+    """
+
+    __tablename__ = "upload_tokens"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    token_sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    max_size_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    """Of one file; null: as much as the service takes."""
+    content_types: Mapped[list[str]]
+    """Patterns such as image/png or image/*; empty: whatever the service takes."""
+    max_files: Mapped[int]
+    used_files: Mapped[int] = mapped_column(default=0)
+    """Raised by the transactions that make files, never beyond `max_files`."""
+    visibility: Mapped[str | None] = mapped_column(String(16))
+    """Of the files it makes, whatever the upload asks for; null: as the upload says."""
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
 
 
 class SigningKey(Base):

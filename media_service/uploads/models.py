@@ -19,7 +19,12 @@ class UploadSession(Base):
     __tablename__ = "upload_sessions"
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    upload_token_id: Mapped[UUID | None]
+    """The upload token it came with."""
+    reserved_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    """Of its owner's quota, until its file is stored or the row goes, whoever deletes it."""
+    reserved_files: Mapped[int] = mapped_column(default=0)
     protocol: Mapped[str] = mapped_column(String(16))
     storage_upload_id: Mapped[str | None] = mapped_column(String(1024))
     lease_until_ms: Mapped[int] = mapped_column(BigInteger, index=True)
