@@ -3,7 +3,7 @@
 from media_service.auth import queries
 from media_service.auth.key_usage import KeyUsage
 from media_service.auth.keys import digest_of
-from media_service.auth.scopes import Caller, allowed_scopes
+from media_service.auth.scopes import Account, Caller, allowed_scopes
 from media_service.auth.shapes import is_access_token
 from media_service.auth.token_keys import TokenKeyring
 from media_service.auth.tokens import AccessTokens, bad_token, key_id_of
@@ -40,9 +40,9 @@ class Identity:
                 "invalid-credentials",
                 "The API key is unknown, expired or revoked.",
             )
-        key_id, owner_id, scopes, role = found
+        key_id, owner_id, scopes, role, *account = found
         self._usage.note(key_id)
-        return Caller(owner_id, allowed_scopes(scopes, role))
+        return Caller(owner_id, allowed_scopes(scopes, role), key_id, Account(*account))
 
     async def _by_token(self, text: str) -> Caller:
         secret = await self._keyring.secret_of(key_id_of(text))
@@ -50,9 +50,16 @@ class Identity:
             raise bad_token()
         token = self._tokens.read(text, secret=secret)
         parameters = {"session_id": token.session_id, "user_id": token.user_id}
-        role = await self._database.run_read(
-            lambda session: session.execute(queries.ROLE_BY_SESSION, parameters).scalar()
+        found = await self._database.run_read(
+            lambda session: session.execute(queries.USER_BY_SESSION, parameters).first()
         )
-        if role is None:
+        if found is None:
             raise bad_token()
-        return Caller(token.user_id, allowed_scopes(token.scopes, role), token.session_id)
+        role, *account = found
+        return Caller(
+            token.user_id,
+            allowed_scopes(token.scopes, role),
+            token.session_id,
+            Account(*account),
+            session_id=token.session_id,
+        )

@@ -23,8 +23,17 @@ from media_service.auth.models import (
 
 _SILENT = {"synchronize_session": False}
 
-KEY_BY_DIGEST: Select[UUID, UUID, list[str], Role] = (
-    select(ApiKey.id, ApiKey.owner_id, ApiKey.scopes, User.role)
+_ACCOUNT = (
+    User.quota_bytes,
+    User.quota_files,
+    User.stored_bytes,
+    User.stored_files,
+    User.files_revision,
+)
+"""The fields of `scopes.Account`, in their order."""
+
+KEY_BY_DIGEST: Select[UUID, UUID, list[str], Role, int | None, int | None, int, int, int] = (
+    select(ApiKey.id, ApiKey.owner_id, ApiKey.scopes, User.role, *_ACCOUNT)
     .join(User, User.id == ApiKey.owner_id)
     .where(
         ApiKey.key_sha256 == bindparam("key_sha256"),
@@ -33,13 +42,13 @@ KEY_BY_DIGEST: Select[UUID, UUID, list[str], Role] = (
         User.disabled_at.is_(None),
     )
 )
-"""A usable key by the digest of the whole key: its id, its owner, its scopes, its owner's role.
+"""A usable key by the digest of the whole key: its id, its owner, its scopes, its owner's role and account.
 
 Asked by every request, so it is built once: building a statement costs more than running it.
 """
 
-ROLE_BY_SESSION: Select[Role] = (
-    select(User.role)
+USER_BY_SESSION: Select[Role, int | None, int | None, int, int, int] = (
+    select(User.role, *_ACCOUNT)
     .join(LoginSession, LoginSession.user_id == User.id)
     .where(
         LoginSession.id == bindparam("session_id"),
@@ -48,7 +57,7 @@ ROLE_BY_SESSION: Select[Role] = (
         User.disabled_at.is_(None),
     )
 )
-"""The role of a user who may use a login that was not ended: asked for every access token, built once."""
+"""The role and account of a user who may use a login that was not ended; asked for every access token."""
 
 
 def any_key() -> Select[ApiKey]:

@@ -39,11 +39,29 @@ _MEANINGS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """What an owner may store and stores, as it was when the request began. None: without a limit."""
+
+    quota_bytes: int | None = None
+    quota_files: int | None = None
+    stored_bytes: int = 0
+    stored_files: int = 0
+    files_revision: int = 0
+
+    @property
+    def has_quota(self) -> bool:
+        return self.quota_bytes is not None or self.quota_files is not None
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """Who makes a request, as far as the rest of the service needs to know."""
 
     owner_id: UUID
     scopes: frozenset[str]
+    credential_id: UUID
+    """Of the API key, the login or the upload token: what one program or browser calls with."""
+    account: Account
     session_id: UUID | None = None
     """The login that the credential came of; None for an API key."""
 

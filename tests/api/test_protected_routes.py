@@ -29,7 +29,6 @@ PUBLIC = {
     "/livez",
     "/readyz",
     "/docs",
-    "/docs/oauth2-redirect",
     "/static-offline-docs",
     "/redoc",
     "/openapi.json",
