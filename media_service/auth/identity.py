@@ -40,9 +40,10 @@ class Identity:
                 "invalid-credentials",
                 "The API key is unknown, expired or revoked.",
             )
-        key_id, owner_id, scopes, role, *account = found
+        key_id, owner_id, scopes, role, quota_bytes, quota_files, *stored = found
         self._usage.note(key_id)
-        return Caller(owner_id, allowed_scopes(scopes, role), key_id, Account(*account))
+        account = Account(quota_bytes, quota_files, *stored)
+        return Caller(owner_id, allowed_scopes(scopes, role), key_id, account)
 
     async def _by_token(self, text: str) -> Caller:
         secret = await self._keyring.secret_of(key_id_of(text))
@@ -55,11 +56,11 @@ class Identity:
         )
         if found is None:
             raise bad_token()
-        role, *account = found
+        role, quota_bytes, quota_files, *stored = found
         return Caller(
             token.user_id,
             allowed_scopes(token.scopes, role),
             token.session_id,
-            Account(*account),
+            Account(quota_bytes, quota_files, *stored),
             session_id=token.session_id,
         )
