@@ -27,7 +27,7 @@ from tests.support.workshop import Workshop
 from workers.processing.limits import ImageLimits, SandboxLimits
 from workers.processing.sandbox import Sandbox
 
-pytest_plugins = ["tests.support.no_skips", "tests.support.fault_table"]
+pytest_plugins = ["tests.support.no_skips", "tests.support.fault_table", "tests.support.log_watch"]
 
 TEMPLATE = "template_migrated"
 FOREIGN_PREFIXES = ("MEDIA_", "AWS_", "PG", "CELERY_")
