@@ -11,8 +11,8 @@ from media_service.auth.passwords import Passwords
 PASSWORD = "correct horse battery"
 
 
-def cheap(*, threads: int = 2, passes: int = 1) -> Passwords:
-    return Passwords(threads=threads, memory_kib=64, passes=passes)
+def cheap(*, threads: int = 2, passes: int = 1, max_waiting: int = 100) -> Passwords:
+    return Passwords(threads=threads, max_waiting=max_waiting, memory_kib=64, passes=passes)
 
 
 @pytest.mark.anyio
