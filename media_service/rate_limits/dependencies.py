@@ -36,6 +36,9 @@ class AddressRateLimit:
         self._rate_class = rate_class
         self._changes = changes or rate_class
 
+    def class_of(self, method: str) -> RateClass:
+        return self._rate_class if method in _SAFE_METHODS else self._changes
+
     async def __call__(self, request: Request) -> None:
         await self.charge(request, None)
 
@@ -44,12 +47,12 @@ class AddressRateLimit:
         if _IS_CHARGED in request.scope:
             return
         request.scope[_IS_CHARGED] = True
-        rate_class = self._rate_class if request.method in _SAFE_METHODS else self._changes
         subject = await get_address(request) if caller is None else credential_subject(caller.credential_id)
         limiter = await get_rate_limiter(request)
-        standing = await limiter.charge(rate_class, subject)
-        standings: list[Standing] = request.scope.get(STANDINGS, [])
-        standings += [standing] if standing is not None else []
+        standing = await limiter.charge(self.class_of(request.method), subject)
+        if standing is not None:
+            standings: list[Standing] = request.scope[STANDINGS]
+            standings.append(standing)
 
 
 class RateLimit(AddressRateLimit):

@@ -1,9 +1,9 @@
 """Counts requests and refuses those that are too many. API room.
 
 Not every request asks Redis: while a client has used less than half of its limit, those that follow each
-other closely are counted together, by the next one that asks. A process keeps back a twentieth of a limit at
-most, so ten processes together still let nobody beyond it, and close to the limit each request is counted at
-once. Limits under twenty always are.
+other closely are counted together, by the next one that asks. A process keeps back a hundredth of a limit at
+most, so that is what each can let through beyond it. Limits under a hundred, such as those against guessing,
+are exact.
 """
 
 import math
@@ -24,8 +24,9 @@ log = structlog.get_logger(__name__)
 
 CLOSE_SECONDS = 0.1
 """Requests of one client that come within this are counted together. Longer saves little more."""
-KEPT_BACK = 20
-"""The part of a limit that a process may have let pass uncounted: one in so many."""
+KEPT_BACK = 100
+"""The part of a limit that a process may have let pass uncounted: one in so many. More of them cost more
+questions; fewer let more through."""
 
 
 @dataclass(slots=True)
