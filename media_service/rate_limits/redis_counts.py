@@ -24,6 +24,9 @@ PAUSE = timedelta(seconds=5)
 """After a failure, until Redis is asked again, by one request: while it hangs, that one waits in vain, once
 in so many seconds. Longer leaves requests uncounted for longer once it is back."""
 
+_FAILURES = (RedisError, OSError, RuntimeError)
+"""A timeout is an OSError; uvloop says RuntimeError when the other side closed the connection before."""
+
 T = TypeVar("T")
 
 
@@ -65,7 +68,7 @@ class RedisCounts:
         try:
             async with asyncio.timeout(self._patience_seconds):
                 answer = await question()
-        except (RedisError, OSError) as error:  # TimeoutError is one
+        except _FAILURES as error:
             self._note_failure(error)
             raise CountsUnavailableError from error
         self._note_success()

@@ -7,7 +7,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import http_sf
 import httpx2
@@ -86,7 +86,8 @@ def fields(answer: httpx2.Response) -> dict[str, dict[str, Any]]:
     """Both header fields as a parser of structured fields reads them, by policy."""
     found: dict[str, dict[str, Any]] = {}
     for name in ("RateLimit", "RateLimit-Policy"):
-        for policy, parameters in http_sf.parse(answer.headers[name].encode(), tltype="list"):
+        items = cast("Any", http_sf.parse(answer.headers[name].encode(), tltype="list"))
+        for policy, parameters in items:
             found.setdefault(policy, {}).update(parameters)
     return found
 

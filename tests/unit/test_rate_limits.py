@@ -1,11 +1,14 @@
 """The arithmetic of limits, and the limiter over counts that are shared, or away."""
 
 import asyncio
+import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
+import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +21,9 @@ from media_service.rate_limits.limiter import RateLimiter
 from media_service.rate_limits.redis_counts import RedisCounts
 from media_service.rate_limits.subjects import address_subject, credential_subject, pair_subject
 from media_service.rate_limits.window import Limit, Window
+from tests.support.arena import stopped
 from tests.support.logs import lines_of, written_log
+from tests.support.tcp_proxy import TcpProxy
 from tests.support.valkey import ValkeyServer
 
 pytestmark = pytest.mark.anyio
@@ -279,6 +284,36 @@ async def test_keys_in_redis_end_by_themselves_and_hold_no_address(valkey: Valke
     assert "198.51" not in keys[0]
     assert 0 < await redis.ttl(keys[0]) <= 120
     await counts.close()
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_redis_that_closes_a_connection_in_use_is_away_and_then_back(run: Callable[..., None]):
+    async def use(proxy: TcpProxy) -> None:
+        url, instant = f"redis://127.0.0.1:{proxy.port}/0", timedelta(microseconds=1)
+        counts = RedisCounts(url, patience=timedelta(seconds=5), pause=instant)
+        assert await counts.add("a", 1, lifetime_seconds=9) == 1
+        proxy.go_down()
+        for _ in range(4):
+            with pytest.raises(CountsUnavailableError):
+                await counts.add("a", 1, lifetime_seconds=9)
+        proxy.heal()
+        assert await counts.add("a", 1, lifetime_seconds=9) == 2
+        await counts.close()
+
+    with ValkeyServer(tcp=True) as server, TcpProxy(server.port) as proxy:
+        run(use(proxy))
+
+
+async def test_redis_that_hangs_costs_one_wait_in_a_pause():
+    with ValkeyServer() as server:
+        counts = RedisCounts(server.url, patience=timedelta(seconds=0.25), pause=timedelta(seconds=60))
+        with stopped(server.pid):
+            started = time.monotonic()
+            for _ in range(100):
+                with pytest.raises(CountsUnavailableError):
+                    await counts.get("a")
+            assert 0.25 <= time.monotonic() - started < 1
+        await counts.close()
 
 
 async def test_redis_that_is_away_is_asked_rarely_and_the_log_says_so_once():
