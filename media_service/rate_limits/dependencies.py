@@ -15,7 +15,7 @@ from media_service.rate_limits.subjects import Subject, account_subject, address
 STANDINGS = "media_service.rate_limit_standings"
 """In the scope of a request: what `web/rate_limit_fields.py` tells the client."""
 _IS_CHARGED = "media_service.is_rate_limited"
-_SAFE_METHODS = frozenset({"GET", "HEAD"})
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 async def get_rate_limiter(request: Request) -> RateLimiter:
@@ -32,7 +32,7 @@ class AddressRateLimit:
     """Counts a request for the client's address: for routes that know no caller. Once, whoever calls it."""
 
     def __init__(self, rate_class: RateClass, *, changes: RateClass | None = None) -> None:
-        """`changes` is the class of all methods but GET and HEAD, if it is another one."""
+        """`changes` is the class of all methods but GET, HEAD and OPTIONS, if it is another one."""
         self._rate_class = rate_class
         self._changes = changes or rate_class
 

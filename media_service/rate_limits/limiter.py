@@ -39,6 +39,7 @@ class _Tally:
     asked_at: float = -math.inf
     uncounted: int = 0
     closed_until: float = -math.inf
+    said_at: float = -math.inf
 
 
 class RateLimiter:
@@ -78,9 +79,7 @@ class RateLimiter:
             tally.asked_at = now
         if not window.has_room(tally.previous, current):
             tally.closed_until = now + window.seconds_until_room(tally.previous, current)
-            log.info(
-                "rate_limits.closed", policy=rate_class.value, seconds=math.ceil(tally.closed_until - now)
-            )
+            _say_closed(tally, rate_class, limit, now)
             _check_open(tally, rate_class, limit, now)
         remaining = window.remaining(tally.previous, current)
         reset = window.left_seconds if remaining else window.seconds_until_room(tally.previous, current)
@@ -135,8 +134,16 @@ def _may_wait(tally: _Tally, window: Window, now: float) -> bool:
     )
 
 
+def _say_closed(tally: _Tally, rate_class: RateClass, limit: Limit, now: float) -> None:
+    """Once in a window: of a large limit a part comes back every few milliseconds."""
+    if now - tally.said_at >= limit.window_seconds:
+        tally.said_at = now
+        log.info("rate_limits.closed", policy=rate_class.value, seconds=math.ceil(tally.closed_until - now))
+
+
 def _check_open(tally: _Tally, rate_class: RateClass, limit: Limit, now: float) -> None:
-    if now < tally.closed_until:
+    # Further away it cannot be: then the clock was set back.
+    if 0 < tally.closed_until - now <= 2 * limit.window_seconds:
         raise MediaServiceError(
             ErrorKind.RATE_LIMITED,
             "rate-limited",

@@ -11,6 +11,7 @@ import pytest
 import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.rate_limits.classes import RateClass
@@ -121,6 +122,24 @@ async def test_hammering_keeps_nobody_out_for_longer():
             limit._tallies.clear()  # as if each came to another process
     clock.now = START + 72
     assert [await passes(limit) for limit in limits] == [True, True]
+
+
+async def test_clock_that_is_set_back_closes_nobody_out_for_as_long():
+    clock = Clock()
+    limit = limiter(1, clock=clock)
+    assert [await passes(limit), await passes(limit)] == [True, False]
+    clock.now -= 3600
+    assert await passes(limit)
+
+
+async def test_log_tells_once_in_a_window_that_somebody_reached_a_limit():
+    clock = Clock()
+    limit = limiter(50, clock=clock)
+    with capture_logs() as said:
+        for _ in range(1000):
+            await passes(limit)
+            clock.now += 0.1
+    assert [line["event"] for line in said] == ["rate_limits.closed"] * 2
 
 
 @given(
