@@ -23,6 +23,8 @@ class ErrorKind(StrEnum):
     UNSUPPORTED_TYPE = "unsupported_type"
     RANGE_NOT_SATISFIABLE = "range_not_satisfiable"
     UNPROCESSABLE = "unprocessable"
+    RATE_LIMITED = "rate_limited"
+    """The client asks too often."""
     UNAVAILABLE = "unavailable"
     STORAGE_FULL = "storage_full"
     DAMAGED = "damaged"

@@ -14,8 +14,10 @@ from redis.asyncio import Redis
 
 from media_service import __version__
 from media_service.auth.api_keys import ApiKeys
+from media_service.auth.guesses import Guesses
 from media_service.auth.identity import Identity
 from media_service.auth.key_usage import KeyUsage
+from media_service.auth.login_attempts import LoginAttempts
 from media_service.auth.logins import Logins
 from media_service.auth.passwords import Passwords
 from media_service.auth.registration import Registration
@@ -30,6 +32,7 @@ from media_service.broker.urls import redis_url
 from media_service.config import Settings, load_settings
 from media_service.database import Database
 from media_service.downloads.router import router as downloads_router
+from media_service.downloads.router import signed_router, signing_router
 from media_service.downloads.service import DownloadService
 from media_service.files.presentation import FilePresenter
 from media_service.files.router import router as files_router
@@ -40,6 +43,8 @@ from media_service.jobs.router import router as jobs_router
 from media_service.jobs.service import JobService
 from media_service.migrations import require_newest
 from media_service.observability import configure_logging
+from media_service.rate_limits.limiter import RateLimiter
+from media_service.rate_limits.redis_counts import RedisCounts
 from media_service.storage.aio import AsyncStorage
 from media_service.storage.local_files import DIRECTORY_MODE
 from media_service.storage.port import PresignsDownloads
@@ -67,6 +72,7 @@ from media_service.web.internal_errors import InternalErrors
 from media_service.web.lingering_close import LingeringClose
 from media_service.web.openapi import DESCRIPTION, TAGS, install_openapi, operation_id
 from media_service.web.problems import install_problem_handlers
+from media_service.web.rate_limit_fields import RateLimitFields
 from media_service.web.request_context import RequestContext
 from media_service.web.secure_headers import SecureHeaders
 
@@ -98,14 +104,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     for router in (
-        uploads_router, files_router, downloads_router, jobs_router, auth_router, credentials_router,
-        me_router, users_router, health.router, problem_pages.router,
+        uploads_router, files_router, downloads_router, signing_router, signed_router, jobs_router,
+        auth_router, credentials_router, me_router, users_router, health.router, problem_pages.router,
     ):  # fmt: skip
         app.include_router(router)
     install_problem_handlers(app)
     install_openapi(app)
     install_docs(app)
     # The last one added is the outermost: it must see what all the others do.
+    app.add_middleware(RateLimitFields)
     app.add_middleware(HeadAsGet)
     app.add_middleware(
         BodyGuard, idle_timeout=settings.body_idle_timeout, min_bytes_per_second=settings.body_min_rate
@@ -151,6 +158,7 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
     wanted_key = settings.admin_api_key.get_secret_value() if settings.admin_api_key else None
     announce_key(await auth.ensure_admin(wanted_key))
 
+    _start_rate_limits(app, settings, stack)
     await _start_accounts(app, settings, database, stack)
     app.state.storage = storage
     app.state.upload_memory = memory
@@ -190,6 +198,16 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
     app.state.missing_layers = LivingWorkers(database).missing_layers
 
 
+def _start_rate_limits(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> None:
+    """Limits that all processes share by Redis. Nothing is asked of it yet: it may be away."""
+    counts = RedisCounts(redis_url(settings.effective_redis_url), patience=settings.rate_limit_patience)
+    stack.push_async_callback(counts.close)
+    limiter = RateLimiter(counts, settings.limits())
+    app.state.rate_limiter = limiter
+    app.state.guesses = Guesses(limiter)
+    app.state.login_attempts = LoginAttempts(limiter, counts)
+
+
 async def _start_accounts(
     app: FastAPI, settings: Settings, database: Database, stack: AsyncExitStack
 ) -> None:
@@ -198,7 +216,7 @@ async def _start_accounts(
     usage.start()
     stack.push_async_callback(usage.close)
 
-    passwords = Passwords(threads=settings.password_threads)
+    passwords = Passwords(threads=settings.password_threads, max_waiting=settings.password_queue)
     tokens = AccessTokens(issuer=settings.base_url, lifetime=settings.access_token_ttl)
     keyring = TokenKeyring(database, lifetime=settings.access_token_ttl)
 

@@ -25,6 +25,10 @@ class AuthSettings(BaseModel):
     password_threads: Annotated[int, Field(ge=1, le=64)] = 2
     """Passwords hashed or checked at once per API process, each with 19 MiB and a core. More lets a storm of
     logins take more of the machine; fewer makes people wait for each other."""
+    password_queue: Annotated[int, Field(ge=1, le=10_000)] = 128
+    """Logins and registrations that may wait for a thread; the next is answered with 503. Each takes some 40
+    ms of it, so the last of them waits three seconds. More makes people give up while they wait; fewer sends
+    away a crowd that could be served."""
 
     @field_validator("admin_api_key")
     @classmethod

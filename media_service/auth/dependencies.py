@@ -10,7 +10,9 @@ from fastapi.security import APIKeyHeader, HTTPBearer, OAuth2PasswordBearer
 from fastapi.security.http import HTTPAuthorizationCredentials
 
 from media_service.auth.api_keys import ApiKeys
+from media_service.auth.guesses import Guesses
 from media_service.auth.identity import Identity
+from media_service.auth.login_attempts import LoginAttempts
 from media_service.auth.logins import Logins
 from media_service.auth.registration import Registration
 from media_service.auth.scopes import Caller, Scope, missing_credentials, missing_scope
@@ -34,6 +36,11 @@ async def get_identity(request: Request) -> Identity:
 async def get_logins(request: Request) -> Logins:
     logins: Logins = request.app.state.logins
     return logins
+
+
+async def get_login_attempts(request: Request) -> LoginAttempts:
+    attempts: LoginAttempts = request.app.state.login_attempts
+    return attempts
 
 
 async def get_registration(request: Request) -> Registration:
@@ -67,10 +74,15 @@ async def get_caller_or_none(
 ) -> Caller | None:
     """The caller, or None for a request without credentials. A wrong credential is always refused.
 
-    Found out once per request: `web/guarded_route.py` asks before the body is read.
+    Found out once per request: `web/guarded_route.py` asks before the body is read. Who sends many wrong ones
+    is refused for a while.
     """
     if _CALLER not in request.scope:
-        request.scope[_CALLER] = None if credential is None else await identity.identify(credential)
+        guesses: Guesses = request.app.state.guesses
+        host = request.client.host if request.client is not None else None
+        request.scope[_CALLER] = (
+            None if credential is None else await guesses.identify(identity, credential, host=host)
+        )
     caller: Caller | None = request.scope[_CALLER]
     return caller
 
@@ -108,6 +120,7 @@ KeyHolder = Annotated[Caller, Depends(RequireScope(Scope.KEYS))]
 require_admin = RequireScope(Scope.ADMIN)
 Admin = Annotated[Caller, Depends(require_admin)]
 AnyCaller = Annotated[Caller, Depends(get_caller)]
+LoginAttemptsDep = Annotated[LoginAttempts, Depends(get_login_attempts)]
 LoginsDep = Annotated[Logins, Depends(get_logins)]
 RegistrationDep = Annotated[Registration, Depends(get_registration)]
 ApiKeysDep = Annotated[ApiKeys, Depends(get_api_keys)]

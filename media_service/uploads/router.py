@@ -2,18 +2,20 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request, Response, status
+from fastapi import APIRouter, Depends, Header, Query, Request, Response, status
 
 from media_service.auth.dependencies import Writer
 from media_service.files.dependencies import Presenter
 from media_service.files.schemas import FileItems
+from media_service.rate_limits.classes import RateClass
+from media_service.rate_limits.dependencies import RateLimit
 from media_service.uploads.dependencies import Uploads
 from media_service.uploads.headers import is_form
 from media_service.uploads.schemas import IDEMPOTENCY_KEY, UPLOAD_BODY, RawUploadQuery
 from media_service.uploads.service import Repeatable, UploadRequest
 from media_service.web.responses import problems
 
-router = APIRouter(prefix="/v1", tags=["Files"])
+router = APIRouter(prefix="/v1", tags=["Files"], dependencies=[Depends(RateLimit(RateClass.UPLOAD))])
 
 
 @router.post(

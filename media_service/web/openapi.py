@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from media_service.web.responses import Problem, complete
+from media_service.web.responses import RATE_LIMIT_HEADERS, Problem, complete
 
 DESCRIPTION = """
 Upload files, get thumbnails and metadata, download by stream or signed URL.
@@ -25,6 +25,9 @@ TAGS = [
     {"name": "Accounts", "description": "Users, logins and API keys."},
     {"name": "Operations", "description": "Whether the service is well."},
 ]
+
+UNLIMITED_PATHS = frozenset({"/livez", "/readyz"})
+"""What load balancers and supervisors ask as often as they like; all other operations have a rate limit."""
 
 
 def operation_id(route: APIRoute) -> str:
@@ -49,9 +52,10 @@ def install_openapi(app: FastAPI) -> None:
             # Nothing answers in FastAPI's own form of a validation error.
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)
-            for operations in document["paths"].values():
+            document["components"]["headers"] = RATE_LIMIT_HEADERS
+            for path, operations in document["paths"].items():
                 for operation in operations.values():
-                    complete(operation)
+                    complete(operation, is_limited=path not in UNLIMITED_PATHS)
             app.openapi_schema = document
         return app.openapi_schema
 

@@ -10,6 +10,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "Bad signature",
         "The URL was changed, its key is out of use, or its file's URLs were revoked. Ask for a new one.",
     ),
+    "busy": (
+        "Busy",
+        "As many passwords wait to be checked as may. Try again after `retry_after_seconds`.",
+    ),
     "cors-refused": (
         "Refused to a page of another origin",
         "The origin is not in `MEDIA_CORS_ORIGINS`, or a page may not send this method or header.",
@@ -114,6 +118,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     ),
     "quarantined": ("Quarantined", "The file was found to be harmful and cannot be downloaded."),
     "range-not-satisfiable": ("Range not satisfiable", "The range begins beyond the end of the file."),
+    "rate-limited": (
+        "Too many requests",
+        "More than `limit` requests in `window_seconds`. Wait for `retry_after_seconds` (`Retry-After`).",
+    ),
     "record-changed": (
         "Record changed",
         "The record was changed meanwhile. Read it again, then repeat the change.",

@@ -13,6 +13,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 
 from media_service.exceptions import ErrorKind, MediaServiceError
+from media_service.rate_limits.fields import Standing, rate_limit_fields
+from media_service.rate_limits.window import Limit
 from media_service.storage.exceptions import ObjectNotFoundError
 from media_service.web.problem_catalogue import title_of
 
@@ -33,6 +35,7 @@ STATUS: dict[ErrorKind, int] = {
     ErrorKind.UNSUPPORTED_TYPE: 415,
     ErrorKind.RANGE_NOT_SATISFIABLE: 416,
     ErrorKind.UNPROCESSABLE: 422,
+    ErrorKind.RATE_LIMITED: 429,
     ErrorKind.DAMAGED: 500,
     ErrorKind.CRASHED: 500,
     ErrorKind.UNAVAILABLE: 503,
@@ -100,6 +103,8 @@ def problem_of(request: Request, error: MediaServiceError) -> Response:
 
 
 def _headers(error: MediaServiceError) -> dict[str, str]:
+    if error.kind is ErrorKind.RATE_LIMITED:
+        return _rate_limit_headers(error.members)
     if "retry_after_seconds" in error.members:
         return {"Retry-After": str(error.members["retry_after_seconds"])}
     match error.kind:
@@ -111,6 +116,13 @@ def _headers(error: MediaServiceError) -> dict[str, str]:
             return {"Content-Range": f"bytes */{error.members['size_bytes']}"}
         case _:
             return {}
+
+
+def _rate_limit_headers(refusal: Mapping[str, Any]) -> dict[str, str]:
+    seconds = refusal["retry_after_seconds"]
+    limit = Limit(refusal["limit"], refusal["window_seconds"])
+    standing = Standing(refusal["policy"], limit, remaining=0, reset_seconds=seconds)
+    return {"Retry-After": str(seconds), **rate_limit_fields([standing])}
 
 
 async def _on_service_error(request: Request, error: Exception) -> Response:

@@ -18,6 +18,8 @@ from media_service.files.models import File
 from media_service.jobs.models import Job
 from media_service.main import create_app
 from media_service.models import new_id, utc_now
+from media_service.rate_limits.classes import RateClass
+from media_service.web.openapi import UNLIMITED_PATHS
 from tests.support import images
 from tests.support.accounts import log_in, make_account, make_key
 from tests.support.api_server import ApiServer
@@ -39,6 +41,17 @@ PUBLIC = {
     "/v1/auth/register",
 }
 """API.md, "Credentials": what answers without any."""
+UNLIMITED = {
+    "/livez",
+    "/readyz",
+    "/docs",
+    "/static-offline-docs",
+    "/redoc",
+    "/openapi.json",
+    "/problems",
+    "/problems/{code}",
+}
+"""docs/reference/rate-limits.md: what is asked by probes, and what is the same for everybody."""
 PUBLIC_FILES = {
     "/v1/files/{file_id}/content",
     "/v1/files/{file_id}/renditions/{name}/content",
@@ -73,6 +86,24 @@ def test_public_files_are_asked_for_with_the_caller_at_hand():
 
 def test_every_protected_route_asks_for_a_scope_unless_it_is_about_the_caller():
     assert {str(route) for route in PROTECTED if route.scope is None} == WITHOUT_SCOPE
+
+
+def test_every_route_has_a_class_of_rate_limit_but_for_those_that_watch_or_explain():
+    """A route without one: give its router `dependencies=[Depends(RateLimit(...))]`."""
+    assert {route.path for route in ROUTES if route.rate_class is None} == UNLIMITED
+    assert UNLIMITED_PATHS <= UNLIMITED
+
+
+def test_classes_of_rate_limits_are_what_the_routes_do():
+    found = {str(route): route.rate_class for route in ROUTES}
+    assert found["POST /v1/files"] == RateClass.UPLOAD
+    assert found["POST /v1/auth/token"] == RateClass.LOGIN
+    assert found["POST /v1/auth/register"] == RateClass.REGISTER
+    for route in ROUTES:
+        if route.path.endswith("/content"):
+            assert route.rate_class == RateClass.CONTENT, str(route)
+        elif route.rate_class == RateClass.READ:
+            assert route.method == "GET", str(route)
 
 
 def ids(**known: object) -> dict[str, str]:

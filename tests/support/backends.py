@@ -41,8 +41,11 @@ Row = TypeVar("Row", bound=Base)
 
 
 def make_settings(values: Mapping[str, Any]) -> Settings:
-    """Settings of these values and the defaults alone: no `.env` of whoever runs the tests takes part."""
-    return Settings(_env_file=None, **values)
+    """Settings of these values and the defaults alone: no `.env` of whoever runs the tests takes part.
+
+    Without rate limits, unless a test asks for them: one key and one address send all there is.
+    """
+    return Settings(_env_file=None, **{"rate_limits": False, **values})
 
 
 @dataclass(frozen=True, slots=True)

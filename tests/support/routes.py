@@ -8,6 +8,8 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
 
 from media_service.auth.dependencies import RequireScope, get_caller, get_caller_or_none
+from media_service.rate_limits.classes import RateClass
+from media_service.rate_limits.dependencies import AddressRateLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,8 @@ class WalkedRoute:
     needs_caller: bool
     knows_caller: bool
     scope: str | None
+    rate_class: RateClass | None
+    """None where no limit is declared."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -31,6 +35,7 @@ def walk(app: FastAPI) -> list[WalkedRoute]:
         path = route.path or str(getattr(route.original_route, "path", ""))
         calls = list(_calls(getattr(route, "dependant", None)))
         scopes = [call._scope for call in calls if isinstance(call, RequireScope)]
+        limits = [call for call in calls if isinstance(call, AddressRateLimit)]
         found += [
             WalkedRoute(
                 method=method,
@@ -38,6 +43,7 @@ def walk(app: FastAPI) -> list[WalkedRoute]:
                 needs_caller=get_caller in calls,
                 knows_caller=get_caller_or_none in calls,
                 scope=scopes[0].value if scopes else None,
+                rate_class=limits[0].class_of(method) if limits else None,
             )
             for method in sorted(route.methods or {"*"})
         ]
