@@ -210,7 +210,13 @@ async def _start_accounts(
         keyring=keyring,
         refresh_lifetime=settings.refresh_token_ttl,
     )
-    app.state.registration = Registration(database, passwords=passwords, is_open=settings.allow_registration)
+    app.state.registration = Registration(
+        database,
+        passwords=passwords,
+        is_open=settings.allow_registration,
+        quota_bytes=settings.default_quota_bytes,
+        quota_files=settings.default_quota_files,
+    )
     app.state.api_keys = ApiKeys(database)
     app.state.users = Users(database, passwords=passwords)
     app.state.user_removal = UserRemoval(database, job_max_attempts=settings.job_max_attempts)

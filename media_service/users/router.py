@@ -10,7 +10,7 @@ from media_service.auth.dependencies import Admin, AnyCaller, forbid_storing, re
 from media_service.files.dependencies import Presenter
 from media_service.pagination import DEFAULT_LIMIT, MAX_CURSOR_CHARACTERS, MAX_LIMIT
 from media_service.users.dependencies import ProfileDep, RemovalDep, UsersDep
-from media_service.users.schemas import Me, MeChange, NewUser, UserChange, UserOut, UserPageOut
+from media_service.users.schemas import Me, MeChange, NewUser, UsageOut, UserChange, UserOut, UserPageOut
 from media_service.web.guarded_route import GuardedRoute
 from media_service.web.responses import problems
 
@@ -42,6 +42,12 @@ async def change_me(change: MeChange, caller: AnyCaller, profile: ProfileDep) ->
         current_password=_revealed(change.current_password),
     )
     return Me.from_user(user, caller)
+
+
+@router.get("/me/usage", responses=problems(401, 403, 404))
+async def get_usage(caller: AnyCaller, profile: ProfileDep) -> UsageOut:
+    """Tell what you store, what your uploads on their way reserve, and what you may store."""
+    return UsageOut.from_usage(await profile.usage(caller))
 
 
 @admin_router.get("", responses=problems(400, 401, 403, 422))
