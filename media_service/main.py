@@ -40,6 +40,7 @@ from media_service.jobs.router import router as jobs_router
 from media_service.jobs.service import JobService
 from media_service.migrations import require_newest
 from media_service.observability import configure_logging
+from media_service.quotas.turns import OwnerTurns
 from media_service.storage.aio import AsyncStorage
 from media_service.storage.local_files import DIRECTORY_MODE
 from media_service.storage.port import PresignsDownloads
@@ -156,6 +157,7 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
     app.state.upload_memory = memory
     app.state.presenter = FilePresenter(settings.base_url)
     app.state.jobs = JobService(database)
+    turns = OwnerTurns()
     policy = UploadPolicy(settings.max_file_size, settings.allowed_types)
     app.state.uploads = UploadService(
         database=database,
@@ -164,8 +166,13 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
         destination=StorageDestination(storage, sessions=sessions, policy=policy, memory=memory),
         keys=keys,
         finalizer=Finalizer(
-            database=database, sessions=sessions, bell=bell, job_max_attempts=settings.job_max_attempts
+            database=database,
+            sessions=sessions,
+            bell=bell,
+            job_max_attempts=settings.job_max_attempts,
+            turns=turns,
         ),
+        turns=turns,
     )
     app.state.files = FileService(
         database=database, bell=bell, presets=settings.presets, job_max_attempts=settings.job_max_attempts

@@ -22,6 +22,7 @@ from media_service.jobs.creation import lane_of
 from media_service.jobs.doorbell import Bell
 from media_service.jobs.models import Job
 from media_service.quotas.reservations import charge
+from media_service.quotas.turns import OwnerTurns
 from media_service.storage.exceptions import UploadLostError
 from media_service.uploads import queries
 from media_service.uploads.batch import Batch
@@ -38,11 +39,18 @@ class Finalizer:
     """One transaction: files, their words, jobs and events, the end of their sessions, and the quota."""
 
     def __init__(
-        self, *, database: Database, sessions: UploadSessions, bell: Bell, job_max_attempts: int
+        self,
+        *,
+        database: Database,
+        sessions: UploadSessions,
+        bell: Bell,
+        job_max_attempts: int,
+        turns: OwnerTurns,
     ) -> None:
         self._database = database
         self._sessions = sessions
         self._bell = bell
+        self._turns = turns
         self._job_max_attempts = job_max_attempts
 
     async def finalize(
@@ -130,7 +138,8 @@ class Finalizer:
             )
 
         with needing_owner():
-            await self._database.run_transaction(insert_all)
+            async with self._turns.of(files[0].owner_id):
+                await self._database.run_transaction(insert_all)
 
     async def _exist(self, files: list[File]) -> bool:
         async with aftermath(), self._database.read() as session:

@@ -5,6 +5,7 @@ file that outgrows it opens a session, whose row then reserves for the whole req
 are stored or none.
 """
 
+from collections.abc import Callable
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -13,6 +14,7 @@ from media_service.database import Database
 from media_service.quotas.allowance import Allowance
 from media_service.quotas.queries import set_reservation
 from media_service.quotas.reservations import lock_allowance
+from media_service.quotas.turns import OwnerTurns
 from media_service.storage.exceptions import UploadLostError
 from media_service.uploads.queries import NOTHING, Reserved
 
@@ -24,11 +26,12 @@ keeps more from other uploads of an owner who is close to the quota."""
 class BatchReservation:
     """Covers what arrived and what is known to come, but never more than is free."""
 
-    def __init__(self, database: Database, owner_id: UUID, *, least_bytes: int) -> None:
+    def __init__(self, database: Database, turns: OwnerTurns, owner_id: UUID, *, least_bytes: int) -> None:
         """`least_bytes`: the files are no smaller together; what cannot fit is refused and not begun."""
         self.most_bytes: int | None = None
         """The files will be no larger together; None: nobody knows."""
         self._database = database
+        self._turns = turns
         self._owner_id = owner_id
         self._least_bytes = least_bytes
         self._arrived = NOTHING
@@ -53,7 +56,12 @@ class BatchReservation:
                 raise UploadLostError
             return reserved
 
-        self._reserved = await self._database.run_transaction(grow)
+        self._reserved = await self.run(grow)
+
+    async def run(self, work: Callable[[Session], Reserved]) -> Reserved:
+        """Run a transaction that reserves, when it is its turn (`Database.run_transaction`)."""
+        async with self._turns.of(self._owner_id):
+            return await self._database.run_transaction(work)
 
     def take(self, session: Session) -> Reserved:
         """What the row of a session that is being opened has to reserve, in the transaction that inserts it.

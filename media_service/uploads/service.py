@@ -14,6 +14,7 @@ from media_service.files.queries import described_files
 from media_service.files.schemas import FileFields
 from media_service.idempotency.service import IdempotencyKeys, Record, check_same
 from media_service.quotas.allowance import Allowance
+from media_service.quotas.turns import OwnerTurns
 from media_service.storage.aio import AsyncStorage
 from media_service.uploads.batch import Batch
 from media_service.uploads.destinations import Announced, Destination, Nowhere
@@ -81,6 +82,7 @@ class UploadService:
         destination: Destination,
         keys: IdempotencyKeys,
         finalizer: Finalizer,
+        turns: OwnerTurns,
     ) -> None:
         self._database = database
         self._storage = storage
@@ -88,6 +90,7 @@ class UploadService:
         self._destination = destination
         self._keys = keys
         self._finalizer = finalizer
+        self._turns = turns
 
     async def receive_form(self, caller: Caller, request: UploadRequest) -> Uploaded:
         """Store the files of a multipart/form-data body. Raises MediaServiceError for any refusal."""
@@ -163,7 +166,9 @@ class UploadService:
         reservation = None
         if caller.account.has_quota:
             Allowance.of_account(caller.account).check(size_bytes=incoming.least_bytes, files=1)
-            reservation = BatchReservation(self._database, caller.owner_id, least_bytes=incoming.least_bytes)
+            reservation = BatchReservation(
+                self._database, self._turns, caller.owner_id, least_bytes=incoming.least_bytes
+            )
         async with Batch(self._destination, self._policy, reservation=reservation) as batch:
             fields = await incoming.read(batch)
         return await self._finalizer.finalize(caller, batch, fields, complete)

@@ -54,7 +54,8 @@ class UploadSessions:
             return reserved
 
         with needing_owner():
-            reserved = await self._database.run_transaction(insert)
+            run = self._database.run_transaction if reservation is None else reservation.run
+            reserved = await run(insert)
         self._live.add(session_id)
         if reservation is not None:
             reservation.is_held_by(session_id, reserved)
