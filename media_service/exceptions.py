@@ -27,6 +27,8 @@ class ErrorKind(StrEnum):
     """The client asks too often."""
     UNAVAILABLE = "unavailable"
     STORAGE_FULL = "storage_full"
+    QUOTA_EXCEEDED = "quota_exceeded"
+    """Only its owner, or an admin, can make room."""
     DAMAGED = "damaged"
     """The storage gave other bytes than it was given."""
     CRASHED = "crashed"

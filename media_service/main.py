@@ -43,6 +43,7 @@ from media_service.jobs.router import router as jobs_router
 from media_service.jobs.service import JobService
 from media_service.migrations import require_newest
 from media_service.observability import configure_logging
+from media_service.quotas.turns import OwnerTurns
 from media_service.rate_limits.limiter import RateLimiter
 from media_service.rate_limits.redis_counts import RedisCounts
 from media_service.storage.aio import AsyncStorage
@@ -164,6 +165,7 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
     app.state.upload_memory = memory
     app.state.presenter = FilePresenter(settings.base_url)
     app.state.jobs = JobService(database)
+    turns = OwnerTurns()
     policy = UploadPolicy(settings.max_file_size, settings.allowed_types)
     app.state.uploads = UploadService(
         database=database,
@@ -172,8 +174,13 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
         destination=StorageDestination(storage, sessions=sessions, policy=policy, memory=memory),
         keys=keys,
         finalizer=Finalizer(
-            database=database, sessions=sessions, bell=bell, job_max_attempts=settings.job_max_attempts
+            database=database,
+            sessions=sessions,
+            bell=bell,
+            job_max_attempts=settings.job_max_attempts,
+            turns=turns,
         ),
+        turns=turns,
     )
     app.state.files = FileService(
         database=database, bell=bell, presets=settings.presets, job_max_attempts=settings.job_max_attempts
@@ -228,7 +235,13 @@ async def _start_accounts(
         keyring=keyring,
         refresh_lifetime=settings.refresh_token_ttl,
     )
-    app.state.registration = Registration(database, passwords=passwords, is_open=settings.allow_registration)
+    app.state.registration = Registration(
+        database,
+        passwords=passwords,
+        is_open=settings.allow_registration,
+        quota_bytes=settings.default_quota_bytes,
+        quota_files=settings.default_quota_files,
+    )
     app.state.api_keys = ApiKeys(database)
     app.state.users = Users(database, passwords=passwords)
     app.state.user_removal = UserRemoval(database, job_max_attempts=settings.job_max_attempts)

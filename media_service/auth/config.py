@@ -17,6 +17,11 @@ class AuthSettings(BaseModel):
     """The first admin's key. Without it one is made at the first start and printed once."""
     allow_registration: Annotated[bool, Field(default=False)] = False
     """Whether strangers may make accounts."""
+    default_quota_bytes: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None
+    """Of the originals of each user who registers, in bytes; admins change it for single users. None: where
+    registration is open, strangers may fill the storage. Users who are there already keep what they have."""
+    default_quota_files: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None
+    """The same, in files: rows and objects cost even when they are empty."""
     access_token_ttl: Annotated[Duration, Field(le=timedelta(days=1))] = timedelta(minutes=15)
     """Shorter means more refreshes; longer gives whoever got hold of a token more time, until the login is
     ended or the user disabled: those are seen at once."""

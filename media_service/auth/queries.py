@@ -110,7 +110,12 @@ def user_by_id(user_id: UUID) -> Select[User]:
 
 
 def user_for_change(user_id: UUID) -> Select[User]:
-    return user_by_id(user_id).with_for_update()
+    """A user, locked against all other changes, but not against rows that refer to it (FOR NO KEY UPDATE).
+
+    Those must not wait: uploads insert such rows and change the user's own row last, so a deadlock would
+    follow.
+    """
+    return user_by_id(user_id).with_for_update(key_share=True)
 
 
 def list_users(*, after: UUID | None, limit: int) -> Select[User]:

@@ -14,6 +14,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy.orm import Session
 
+from media_service.auth.lost_owner import needing_owner
 from media_service.database import Database, aftermath
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.heartbeat import Heartbeat
@@ -99,6 +100,10 @@ class IdempotencyKeys:
 
     async def _take(self, owner_id: UUID, key: str) -> Claim:
         token = new_id()
+        with needing_owner():
+            return await self._take_as(token, owner_id, key)
+
+    async def _take_as(self, token: UUID, owner_id: UUID, key: str) -> Claim:
         async with self._database.transaction() as session:
             statement = queries.claim_key(
                 session.get_bind().dialect.name, owner_id, key, token=token, lease=self._lease

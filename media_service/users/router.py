@@ -12,7 +12,7 @@ from media_service.pagination import DEFAULT_LIMIT, MAX_CURSOR_CHARACTERS, MAX_L
 from media_service.rate_limits.classes import RateClass
 from media_service.rate_limits.dependencies import RateLimit, limit_own_password
 from media_service.users.dependencies import ProfileDep, RemovalDep, UsersDep
-from media_service.users.schemas import Me, MeChange, NewUser, UserChange, UserOut, UserPageOut
+from media_service.users.schemas import Me, MeChange, NewUser, UsageOut, UserChange, UserOut, UserPageOut
 from media_service.web.guarded_route import GuardedRoute
 from media_service.web.responses import problems
 
@@ -53,6 +53,12 @@ async def change_me(change: MeChange, caller: AnyCaller, profile: ProfileDep) ->
         current_password=_revealed(change.current_password),
     )
     return Me.from_user(user, caller)
+
+
+@router.get("/me/usage", responses=problems(401, 403, 404))
+async def get_usage(caller: AnyCaller, profile: ProfileDep) -> UsageOut:
+    """Tell what you store, what your uploads on their way reserve, and what you may store."""
+    return UsageOut.from_usage(await profile.usage(caller))
 
 
 @admin_router.get("", responses=problems(400, 401, 403, 422))

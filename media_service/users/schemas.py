@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, 
 from media_service.auth.models import Role, User
 from media_service.auth.schemas import Email, KnownPassword, NewPassword
 from media_service.auth.scopes import Caller
+from media_service.users.profile import Usage
 from media_service.web.absent_fields import check_never_null, describe_never_null
 
 
@@ -31,6 +32,8 @@ class UserOut(BaseModel):
     disabled: bool
     quota_bytes: int | None
     quota_files: int | None
+    stored_bytes: int
+    stored_files: int
     created_at: datetime
     updated_at: datetime
 
@@ -43,6 +46,8 @@ class UserOut(BaseModel):
             disabled=user.disabled_at is not None,
             quota_bytes=user.quota_bytes,
             quota_files=user.quota_files,
+            stored_bytes=user.stored_bytes,
+            stored_files=user.stored_files,
             created_at=user.created_at,
             updated_at=user.updated_at,
         )
@@ -108,6 +113,32 @@ class Me(BaseModel):
             quota_files=user.quota_files,
             created_at=user.created_at,
             updated_at=user.updated_at,
+        )
+
+
+class UsageOut(BaseModel):
+    """What the caller stores: originals alone, whatever is made of them. A quota of null is none.
+
+    What is reserved belongs to uploads on their way, and is free again when they end. Only the large ones of
+    owners with a quota reserve; the others are measured against the quota when they end.
+    """
+
+    stored_bytes: int
+    stored_files: int
+    reserved_bytes: int
+    reserved_files: int
+    quota_bytes: int | None
+    quota_files: int | None
+
+    @classmethod
+    def from_usage(cls, usage: Usage) -> "UsageOut":
+        return cls(
+            stored_bytes=usage.user.stored_bytes,
+            stored_files=usage.user.stored_files,
+            reserved_bytes=usage.reserved_bytes,
+            reserved_files=usage.reserved_files,
+            quota_bytes=usage.user.quota_bytes,
+            quota_files=usage.user.quota_files,
         )
 
 

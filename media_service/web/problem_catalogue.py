@@ -117,6 +117,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "The resource is not in the state that the request asked for.",
     ),
     "quarantined": ("Quarantined", "The file was found to be harmful and cannot be downloaded."),
+    "quota-exceeded": (
+        "Quota exceeded",
+        "The upload does not fit into what is left (`available_bytes`, `available_files`; null: no limit).",
+    ),
     "range-not-satisfiable": ("Range not satisfiable", "The range begins beyond the end of the file."),
     "rate-limited": (
         "Too many requests",

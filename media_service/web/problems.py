@@ -40,6 +40,7 @@ STATUS: dict[ErrorKind, int] = {
     ErrorKind.CRASHED: 500,
     ErrorKind.UNAVAILABLE: 503,
     ErrorKind.STORAGE_FULL: 507,
+    ErrorKind.QUOTA_EXCEEDED: 507,
 }
 """The one place where a kind of error becomes an HTTP status."""
 

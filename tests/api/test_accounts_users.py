@@ -105,7 +105,8 @@ def test_users_are_made_listed_and_described_by_admins(server: ApiServer):
     described = server.client.get(f"/v1/users/{made[0].id}", headers=ADMIN).json()
     assert described == rest[0]
     assert set(described) == {
-        "id", "email", "role", "disabled", "quota_bytes", "quota_files", "created_at", "updated_at"
+        "id", "email", "role", "disabled", "quota_bytes", "quota_files",
+        "stored_bytes", "stored_files", "created_at", "updated_at"
     }  # fmt: skip
 
 

@@ -61,7 +61,7 @@ PUBLIC_FILES = {
 SIGNED = {"/v1/signed/files/{file_id}/content", "/v1/signed/files/{file_id}/renditions/{name}/content"}
 """What asks for a signature instead."""
 
-WITHOUT_SCOPE = {"GET /v1/me", "PATCH /v1/me", "POST /v1/auth/logout"}
+WITHOUT_SCOPE = {"GET /v1/me", "GET /v1/me/usage", "PATCH /v1/me", "POST /v1/auth/logout"}
 """What is the caller's own whatever the credential may do."""
 
 BODIES: dict[str, Any] = {

@@ -87,9 +87,11 @@ class Backend:
         role: Role = Role.USER,
         expires_at: datetime | None = None,
         revoked_at: datetime | None = None,
+        quota_bytes: int | None = None,
+        quota_files: int | None = None,
     ) -> Owner:
         """A new user with a key of these scopes."""
-        user = User(id=new_id(), role=role)
+        user = User(id=new_id(), role=role, quota_bytes=quota_bytes, quota_files=quota_files)
         key = generate_key(owner_id=user.id, name="test", scopes=list(scopes), origin=KeyOrigin.API)
         key.row.expires_at, key.row.revoked_at = expires_at, revoked_at
         with self.database.transaction() as session:
@@ -133,7 +135,11 @@ class Backend:
             session.execute(delete(ApiKey).where(ApiKey.origin == KeyOrigin.API))
             with_key = select(ApiKey.owner_id)
             session.execute(delete(User).where(User.id.not_in(with_key)))
-            session.execute(update(User).values(email=None, password_hash=None, disabled_at=None))
+            session.execute(
+                update(User).values(
+                    email=None, password_hash=None, disabled_at=None, stored_bytes=0, stored_files=0
+                )
+            )
         self.empty_storage()
 
 

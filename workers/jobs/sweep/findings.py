@@ -19,6 +19,8 @@ class Kind(StrEnum):
     UNOWNED_OBJECT = "unowned_object"
     LEFT_FILE = "left_file"
     """A temporary file or folder of a process of this machine that was killed."""
+    WRONG_USAGE = "wrong_usage"
+    """A user whose counters of stored bytes and files are not those of the user's files."""
     MISSING_RENDITION = "missing_rendition"
     """A row without its object, which can be made again."""
     MISSING_BYTES = "missing_bytes"

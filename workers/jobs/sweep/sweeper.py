@@ -24,6 +24,7 @@ from workers.jobs.sweep.healing import Healer
 from workers.jobs.sweep.left_files import LeftFiles
 from workers.jobs.sweep.missing import MissingObjects
 from workers.jobs.sweep.orphans import UnknownUploads, UnownedOriginals, UnownedRenditions
+from workers.jobs.sweep.usage import WrongUsage
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +52,7 @@ class Sweeper:
             AbandonedUploads(database, storage),
             past_idempotency_keys(database),
             dead_workers(database),
+            WrongUsage(database),
             UnknownUploads(database, storage, grace=rules.grace),
             UnownedOriginals(database, storage, grace=rules.grace),
             UnownedRenditions(database, storage, grace=rules.grace, suspect=missing.suspect),
