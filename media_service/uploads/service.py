@@ -1,7 +1,7 @@
 """Receives uploads: bytes first, then one short transaction that makes files of them. API room."""
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from sqlalchemy.orm import Session
@@ -20,6 +20,7 @@ from media_service.uploads.fields import FieldCollector, query_fields
 from media_service.uploads.finalizer import Complete, Finalizer
 from media_service.uploads.fingerprint import upload_fingerprint
 from media_service.uploads.form import Field, FileBegin, FileData, FileEnd, read_form
+from media_service.uploads.grants import narrowed
 from media_service.uploads.headers import announced_sha256, declared_length, disposition_filename
 from media_service.uploads.policy import UploadPolicy
 from media_service.uploads.schemas import RawUploadQuery
@@ -79,7 +80,8 @@ class UploadService:
     async def receive_form(self, caller: Caller, request: UploadRequest) -> Uploaded:
         """Store the files of a multipart/form-data body. Raises MediaServiceError for any refusal."""
         headers = request.headers
-        self._policy.check_form_size(declared_length(headers.get("content-length")) or 0)
+        policy = narrowed(self._policy, caller.upload_token)
+        policy.check_form_size(declared_length(headers.get("content-length")) or 0)
 
         async def read(batch: Batch) -> FileFields:
             return await _read_form_into(batch, caller, headers["content-type"], request.chunks)
@@ -112,11 +114,12 @@ class UploadService:
         """Store what `read` reads; or, if the request was done before under its key, what it made then."""
         if repeatable is None:
             return Uploaded(await self._receive(caller, read, complete=None))
+        token_id = caller.upload_token.id if caller.upload_token is not None else None
 
         def fingerprint(batch: Batch, fields: FileFields) -> str:
             return upload_fingerprint(protocol, repeatable.query, fields, batch.received)
 
-        async with self._keys.claim(caller.owner_id, repeatable.key) as claim:
+        async with self._keys.claim(caller.owner_id, repeatable.key, only_for=token_id) as claim:
             if claim.record is None:
 
                 def complete(session: Session, batch: Batch, fields: FileFields) -> None:
@@ -124,7 +127,9 @@ class UploadService:
                     claim.complete(session, fingerprint=fingerprint(batch, fields), made_ids=ids)
 
                 return Uploaded(await self._receive(caller, read, complete))
-            async with Batch(Nowhere(self._storage), self._policy) as batch:
+            # A token that was used up by the first request is good for its repetition.
+            policy = replace(narrowed(self._policy, caller.upload_token), max_files=None)
+            async with Batch(Nowhere(self._storage), policy) as batch:
                 fields = await read(batch)
             check_same(claim.record, fingerprint(batch, fields))
             return Uploaded(await self._made_before(claim.record), is_replay=True)
@@ -143,7 +148,9 @@ class UploadService:
         return [found[file_id] for file_id in record.made_ids]
 
     async def _receive(self, caller: Caller, read: ReadInto, complete: Complete | None) -> list[File]:
-        async with Batch(self._destination, self._policy) as batch:
+        policy = narrowed(self._policy, caller.upload_token)
+        policy.check_count(1)  # before the first byte of the body
+        async with Batch(self._destination, policy) as batch:
             fields = await read(batch)
         return await self._finalizer.finalize(caller, batch, fields, complete)
 
