@@ -58,6 +58,16 @@ def requests_of_a_day(server: ApiServer, owner: Owner) -> Iterator[str]:
         if link.startswith(server.base_url):
             assert client.get(link.replace("sig=", "sig=x")).status_code == 403
 
+    token = client.post("/v1/upload-tokens", headers=owner.headers, json={}).json()["token"]
+    yield token
+    yield token.split("_", 2)[2]
+    by_token = {"Authorization": f"Bearer {token}"}
+    assert client.post("/v1/files", headers=by_token, files=form).status_code == 201
+    assert client.post("/v1/files", headers=by_token, files=form).status_code == 403
+    assert client.get("/v1/files", headers={"X-API-Key": token + "x"}).status_code == 401
+    assert client.get(f"/v1/companion/{token}/s3/params?type={token}").status_code == 404
+    assert client.get(f"/test/crash/{token}").status_code == 500
+
     for bad in ({"X-API-Key": WRONG_KEY}, {"Authorization": f"Bearer {WRONG_KEY}"}):
         assert client.get("/v1/files", headers=bad).status_code == 401
     assert client.post("/v1/urls", headers=ADMIN, json={"items": WRONG_KEY}).status_code == 422
@@ -85,6 +95,10 @@ def test_log_of_a_day_has_no_credential_no_signature_and_no_name(backend: Backen
         @server.app.get("/test/crash")
         async def crash() -> None:
             raise ZeroDivisionError
+
+        @server.app.get("/test/crash/{name}")
+        async def crash_with(name: str) -> None:
+            raise LookupError(name)
 
         with server:
             signatures = set(requests_of_a_day(server, owner))
