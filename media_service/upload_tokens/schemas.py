@@ -62,7 +62,8 @@ class UploadTokenRequest(BaseModel):
     visibility: Annotated[
         Visibility | None,
         Field(description="Of its files, whatever an upload asks for; null: as the upload says."),
-    ] = None
+    ] = Visibility.PRIVATE
+    """Not null: else whoever finds a token could publish what they like at the owner's address."""
 
     @property
     def terms(self) -> Terms:

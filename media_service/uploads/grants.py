@@ -6,7 +6,9 @@ files come to be.
 
 An upload of several requests (tus, direct) sets `upload_sessions.upload_token_id`, and its row counts as one
 used file for as long as it lives. The transaction that inserts the row calls `use_grant(..., files=0)` after
-it; the one that makes the file deletes the row first, as the finalizer does for sessions of its own.
+it; the one that makes the file deletes the row first, as the finalizer does for sessions of its own. The
+number of files is asked when such an upload begins and not again: `max_files` may be 0 by then. Its later
+requests are let in by `upload_token_id`, since a caller with a token sees nothing (`Caller.may_see`).
 """
 
 from collections.abc import Sequence

@@ -53,9 +53,9 @@ class UploadPolicy:
 
 
 def token_exhausted(remaining_files: int) -> MediaServiceError:
+    detail = "This upload token is used up."
+    if remaining_files > 0:
+        detail = f"This upload token is good for fewer files than this request has: {remaining_files}."
     return MediaServiceError(
-        ErrorKind.FORBIDDEN,
-        "upload-token-exhausted",
-        f"This upload token is good for {remaining_files} more file(s), which is too few for this request.",
-        remaining_files=remaining_files,
+        ErrorKind.FORBIDDEN, "upload-token-exhausted", detail, remaining_files=remaining_files
     )

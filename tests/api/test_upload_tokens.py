@@ -60,7 +60,7 @@ def test_secret_is_shown_once_and_stored_hashed(server: ApiServer, owner: Owner,
     assert (answer.status_code, answer.headers["Cache-Control"]) == (201, "no-store")
     shown = answer.json()
     assert shown["token"].startswith(f"mut_{shown['prefix']}_")
-    assert [shown[name] for name in SHOWN_TERMS] == [5_000, ["*/*"], 1, None]
+    assert [shown[name] for name in SHOWN_TERMS] == [5_000, ["*/*"], 1, "private"]
     listed = server.client.get("/v1/upload-tokens", headers=owner.headers)
     assert listed.headers["Cache-Control"] == "no-store"
     assert listed.json()["items"] == [{name: shown[name] for name in shown if name != "token"}]
@@ -195,9 +195,11 @@ def test_visibility_of_the_token_goes_before_that_of_the_upload(
     assert [answer.json()["items"][0]["visibility"] for answer in (raw, formed)] == [forced, forced]
 
 
-def test_token_without_visibility_leaves_it_to_the_upload(server: ApiServer, owner: Owner):
-    _, token = make_upload_token(server, owner.headers)
-    assert post(server, token, visibility="public").json()["items"][0]["visibility"] == "public"
+def test_token_publishes_nothing_unless_it_was_made_to(server: ApiServer, owner: Owner):
+    for terms, visibility in (({}, "private"), ({"visibility": None}, "public")):
+        _, token = make_upload_token(server, owner.headers, **terms)
+        answer = post(server, token, visibility="public")
+        assert answer.json()["items"][0]["visibility"] == visibility
 
 
 def test_file_over_the_tokens_size_is_refused_before_a_byte_of_it_is_read(
