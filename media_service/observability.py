@@ -87,6 +87,8 @@ def _quieten() -> None:
         "celery.worker.strategy",
         "celery.app.trace",
         "alembic",
+        # At DEBUG it says every statement with its parameters, hashes of passwords among them.
+        "aiosqlite",
     ):
         logging.getLogger(name).setLevel(logging.ERROR)
     for name in ("uvicorn", "uvicorn.error", "celery", "celery.task"):

@@ -4,14 +4,22 @@ from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
 
 from media_service.auth.models import Role, User
 from media_service.auth.schemas import Email, KnownPassword, NewPassword
 from media_service.auth.scopes import Caller
+from media_service.web.absent_fields import check_never_null, describe_never_null
 
-Quota = Annotated[int, Field(ge=0, le=2**63 - 1)]
-"""What a database's integer holds; null means no quota."""
+
+def _no_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("must be a number")  # noqa: TRY004 - pydantic's way
+    return value
+
+
+Quota = Annotated[int, Field(ge=0, le=2**53 - 1), BeforeValidator(_no_bool)]
+"""Null means no quota. Larger numbers lose digits in many JSON parsers (RFC 8259 §6); this is 9 PB."""
 
 
 class UserOut(BaseModel):
@@ -57,24 +65,23 @@ class NewUser(BaseModel):
     quota_files: Quota | None = None
 
 
-NEVER_NULL = frozenset({"role", "disabled", "password"})
+NEVER_NULL = ("role", "disabled", "password")
 
 
 class UserChange(BaseModel):
     """Any of what an admin can change of a user; a quota of null is none."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra=describe_never_null(*NEVER_NULL))
 
     role: Role | None = None
     quota_bytes: Quota | None = None
     quota_files: Quota | None = None
-    disabled: bool | None = None
+    disabled: StrictBool | None = None
     password: Annotated[NewPassword | None, Field(description="For who forgot it; ends all logins.")] = None
 
     @model_validator(mode="after")
     def _no_nulls(self) -> Self:
-        if any(getattr(self, name) is None for name in self.model_fields_set & NEVER_NULL):
-            raise ValueError("role, disabled and password may be left out, but not be null")
+        check_never_null(self, NEVER_NULL)
         return self
 
 
