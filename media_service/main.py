@@ -50,6 +50,8 @@ from media_service.storage.aio import AsyncStorage
 from media_service.storage.local_files import DIRECTORY_MODE
 from media_service.storage.port import PresignsDownloads
 from media_service.storage.upload_memory import UploadMemory
+from media_service.upload_tokens.router import router as upload_tokens_router
+from media_service.upload_tokens.service import UploadTokens
 from media_service.uploads.destinations import StorageDestination
 from media_service.uploads.finalizer import Finalizer
 from media_service.uploads.policy import UploadPolicy
@@ -106,7 +108,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     for router in (
         uploads_router, files_router, downloads_router, signing_router, signed_router, jobs_router,
-        auth_router, credentials_router, me_router, users_router, health.router, problem_pages.router,
+        auth_router, credentials_router, upload_tokens_router, me_router, users_router, health.router,
+        problem_pages.router,
     ):  # fmt: skip
         app.include_router(router)
     install_problem_handlers(app)
@@ -167,6 +170,7 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
     app.state.jobs = JobService(database)
     turns = OwnerTurns()
     policy = UploadPolicy(settings.max_file_size, settings.allowed_types)
+    app.state.upload_tokens = UploadTokens(database, policy=policy)
     app.state.uploads = UploadService(
         database=database,
         storage=storage,

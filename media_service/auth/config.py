@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from media_service.auth.key_strength import weakness_of
-from media_service.auth.shapes import is_access_token
+from media_service.auth.shapes import is_access_token, is_upload_token
 from media_service.durations import Duration
 
 
@@ -46,4 +46,6 @@ class AuthSettings(BaseModel):
             raise ValueError(weakness)
         if is_access_token(key):
             raise ValueError("must not look like an access token (eyJ, and two dots)")
+        if is_upload_token(key):
+            raise ValueError("must not look like an upload token (mut_)")
         return value

@@ -18,6 +18,7 @@ from media_service.auth.models import (
     Role,
     SigningKey,
     TokenKey,
+    UploadToken,
     User,
 )
 
@@ -58,6 +59,30 @@ USER_BY_SESSION: Select[Role, int | None, int | None, int, int, int] = (
     )
 )
 """The role and account of a user who may use a login that was not ended; asked for every access token."""
+
+
+UPLOAD_TOKEN_BY_DIGEST: Select[
+    UUID, UUID, int | None, list[str], int, str | None, int | None, int | None, int, int, int
+] = (
+    select(
+        UploadToken.id,
+        UploadToken.owner_id,
+        UploadToken.max_size_bytes,
+        UploadToken.content_types,
+        UploadToken.max_files - UploadToken.used_files,
+        UploadToken.visibility,
+        *_ACCOUNT,
+    )
+    .join(User, User.id == UploadToken.owner_id)
+    .where(
+        UploadToken.token_sha256 == bindparam("token_sha256"),
+        UploadToken.revoked_at.is_(None),
+        UploadToken.expires_at > bindparam("at"),
+        User.disabled_at.is_(None),
+    )
+)
+"""A live upload token by the digest of the whole token: the fields of `scopes.UploadGrant`, its owner's id
+after its own, and its owner's account. One that is used up is live: whoever asks is told so."""
 
 
 def any_key() -> Select[ApiKey]:

@@ -55,12 +55,16 @@ class Batch:
         # A browser sends a file input that was left empty as a part without name and bytes.
         self._is_blank = announced.filename == "" and announced.protocol == "form"
         announced = replace(announced, reservation=self._reservation)
+        if not self._is_blank:
+            self._check_count()
         self._current = FileReceiver(announced, policy=self._policy, destination=self._destination)
         self._begun.append(self._current.id)
 
     async def write(self, data: bytes | memoryview) -> None:
         if self._current is not None and data:
-            self._is_blank = False
+            if self._is_blank:
+                self._check_count()
+                self._is_blank = False
             self._size_bytes += len(data)
             await self._cover()
             await self._current.write(data)
@@ -78,6 +82,9 @@ class Batch:
             await self._current.abort()
             self._current = None
         await self._destination.discard([received.id for received in self.received], self._begun)
+
+    def _check_count(self) -> None:
+        self._policy.check_count(len(self.received) + 1)
 
     async def _cover(self) -> None:
         if self._reservation is not None:

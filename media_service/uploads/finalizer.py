@@ -26,6 +26,7 @@ from media_service.quotas.turns import OwnerTurns
 from media_service.storage.exceptions import UploadLostError
 from media_service.uploads import queries
 from media_service.uploads.batch import Batch
+from media_service.uploads.grants import granted_visibility, use_grant
 from media_service.uploads.registration import new_events, new_file, processing_job
 from media_service.uploads.sessions import UploadSessions
 
@@ -62,7 +63,7 @@ class Finalizer:
             new_file(
                 received,
                 owner_id=caller.owner_id,
-                visibility=fields.visibility,
+                visibility=granted_visibility(fields.visibility, caller.upload_token),
                 tags=fields.tags,
                 custom=fields.custom,
             )
@@ -77,6 +78,7 @@ class Finalizer:
 
         # Shielded: a shutdown must not cut the look that follows a commit of unknown outcome.
         def also(session: Session) -> None:
+            use_grant(session, caller, files=len(files))
             if complete is not None:
                 complete(session, batch, fields)
 

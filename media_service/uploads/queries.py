@@ -5,7 +5,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Integer, Select, Update, Uuid, delete, insert, literal, select, update
+from sqlalchemy import (
+    BigInteger,
+    Integer,
+    Select,
+    Update,
+    Uuid,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.sql.dml import Insert, ReturningDelete
 
 from media_service.dialects import later_ms, now_ms
@@ -97,3 +109,10 @@ def take_abandoned_sessions(session_ids: Collection[UUID]) -> ReturningDelete[Up
 def known_session_ids(session_ids: Collection[UUID]) -> Select[UUID]:
     """Which of these sessions exist."""
     return select(UploadSession.id).where(UploadSession.id.in_(session_ids))
+
+
+def count_sessions_of_token(owner_id: UUID, token_id: UUID) -> Select[int]:
+    """How many uploads that were begun with an upload token have not ended; the owner's index finds them."""
+    return select(func.count()).where(
+        UploadSession.owner_id == owner_id, UploadSession.upload_token_id == token_id
+    )

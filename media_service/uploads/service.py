@@ -1,7 +1,7 @@
 """Receives uploads: bytes first, then one short transaction that makes files of them. API room."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from sqlalchemy.orm import Session
@@ -22,6 +22,7 @@ from media_service.uploads.fields import FieldCollector, query_fields
 from media_service.uploads.finalizer import Complete, Finalizer
 from media_service.uploads.fingerprint import upload_fingerprint
 from media_service.uploads.form import Field, FileBegin, FileData, FileEnd, closing_size, read_form
+from media_service.uploads.grants import narrowed
 from media_service.uploads.headers import announced_sha256, declared_length, disposition_filename
 from media_service.uploads.limits import MAX_ENVELOPE_BYTES
 from media_service.uploads.policy import UploadPolicy
@@ -96,7 +97,7 @@ class UploadService:
         """Store the files of a multipart/form-data body. Raises MediaServiceError for any refusal."""
         content_type = request.headers["content-type"]
         declared_bytes = declared_length(request.headers.get("content-length"))
-        self._policy.check_form_size(declared_bytes or 0)
+        narrowed(self._policy, caller.upload_token).check_form_size(declared_bytes or 0)
 
         async def read(batch: Batch) -> FileFields:
             chunks = _counted(request.chunks, batch, declared_bytes, closing_bytes=closing_size(content_type))
@@ -132,11 +133,12 @@ class UploadService:
         """Store what comes in; or, if the request was done before under its key, give what it made then."""
         if repeatable is None:
             return Uploaded(await self._receive(caller, incoming, complete=None))
+        token_id = caller.upload_token.id if caller.upload_token is not None else None
 
         def fingerprint(batch: Batch, fields: FileFields) -> str:
             return upload_fingerprint(incoming.protocol, repeatable.query, fields, batch.received)
 
-        async with self._keys.claim(caller.owner_id, repeatable.key) as claim:
+        async with self._keys.claim(caller.owner_id, repeatable.key, only_for=token_id) as claim:
             if claim.record is None:
 
                 def complete(session: Session, batch: Batch, fields: FileFields) -> None:
@@ -144,7 +146,9 @@ class UploadService:
                     claim.complete(session, fingerprint=fingerprint(batch, fields), made_ids=ids)
 
                 return Uploaded(await self._receive(caller, incoming, complete))
-            async with Batch(Nowhere(self._storage), self._policy) as batch:
+            # A token that was used up by the first request is good for its repetition.
+            policy = replace(narrowed(self._policy, caller.upload_token), max_files=None)
+            async with Batch(Nowhere(self._storage), policy) as batch:
                 fields = await incoming.read(batch)
             check_same(claim.record, fingerprint(batch, fields))
             return Uploaded(await self._made_before(claim.record), is_replay=True)
@@ -163,13 +167,15 @@ class UploadService:
         return [found[file_id] for file_id in record.made_ids]
 
     async def _receive(self, caller: Caller, incoming: Incoming, complete: Complete | None) -> list[File]:
+        policy = narrowed(self._policy, caller.upload_token)
+        policy.check_count(1)  # before the first byte of the body
         reservation = None
         if caller.account.has_quota:
             Allowance.of_account(caller.account).check(size_bytes=incoming.least_bytes, files=1)
             reservation = BatchReservation(
                 self._database, self._turns, caller.owner_id, least_bytes=incoming.least_bytes
             )
-        async with Batch(self._destination, self._policy, reservation=reservation) as batch:
+        async with Batch(self._destination, policy, reservation=reservation) as batch:
             fields = await incoming.read(batch)
         return await self._finalizer.finalize(caller, batch, fields, complete)
 

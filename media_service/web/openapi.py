@@ -11,8 +11,9 @@ from media_service.web.responses import RATE_LIMIT_HEADERS, Problem, complete
 DESCRIPTION = """
 Upload files, get thumbnails and metadata, download by stream or signed URL.
 
-Send an API key, or the access token of a login, as `Authorization: Bearer ...`. Every error is
-`application/problem+json` (RFC 9457); its `type` is a page that explains it.
+Send an API key, or the access token of a login, as `Authorization: Bearer ...`; uploads also take an upload
+token, which is 403 `missing-scope` anywhere else. Every error is `application/problem+json` (RFC 9457); its
+`type` is a page that explains it.
 
 What is no HTTP/1.1, or a head that never ends, is answered before any operation: 400 `malformed-http`,
 408 `header-timeout`. An address that does not take a method: 405 with `Allow`.
@@ -23,6 +24,7 @@ TAGS = [
     {"name": "Downloads", "description": "The bytes of originals and renditions."},
     {"name": "Jobs", "description": "What the workers do."},
     {"name": "Accounts", "description": "Users, logins and API keys."},
+    {"name": "Upload tokens", "description": "What a browser may hold to upload, and for nothing else."},
     {"name": "Operations", "description": "Whether the service is well."},
 ]
 

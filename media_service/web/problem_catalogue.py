@@ -54,7 +54,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "file-too-large": ("File too large", "The file is larger than `limit_bytes`. Nothing of it was stored."),
     "invalid-credentials": (
         "Invalid credentials",
-        "The API key or access token is not good (any more), or the password is not that of the account.",
+        "The API key or token is not good (any more), or the password is not that of the account.",
     ),
     "invalid-refresh-token": (
         "Invalid refresh token",
@@ -103,7 +103,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "Credentials needed",
         "Send an API key or an access token as `Authorization: Bearer`, or an API key as `X-API-Key`.",
     ),
-    "missing-scope": ("Missing scope", "The credential is valid, but lacks the scope that `scope` names."),
+    "missing-scope": (
+        "Missing scope",
+        "The credential is valid, but lacks the scope that `scope` names. An upload token has none.",
+    ),
     "no-file": ("No file in the form", "The form has no part with a file. With curl: `-F file=@photo.jpg`."),
     "not-found": ("Not found", "Nothing is at this address, or it is not yours to see."),
     "not-a-login": ("Not a login", "An API key has no login that could be ended. Delete the key instead."),
@@ -158,6 +161,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "upload-parts-mismatch": (
         "Parts do not fit",
         "The parts of the upload do not make up one file. Send it again.",
+    ),
+    "upload-token-exhausted": (
+        "Upload token used up",
+        "The token is good for `remaining_files` more files, and this upload has more. Ask for a new token.",
     ),
     "url-expired": ("URL expired", "Signed URLs end at the time they were made for. Ask for a new one."),
     "wrong-password": (

@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 
+from media_service.auth.shapes import redacted
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.rate_limits.fields import Standing, rate_limit_fields
 from media_service.rate_limits.window import Limit
@@ -63,7 +64,7 @@ def problem(
         "title": title_of(code),
         "status": status,
         "detail": detail,
-        "instance": request.url.path,
+        "instance": redacted(request.url.path),  # clients log problems
         "code": code,
         "request_id": request.scope.get("request_id"),
         **(members or {}),

@@ -30,6 +30,7 @@ from media_service.tables import (
     RefreshToken,
     Rendition,
     UploadSession,
+    UploadToken,
     WorkerProcess,
 )
 
@@ -129,7 +130,7 @@ class Backend:
         with self.database.transaction() as session:
             for table in (
                 Event, UploadSession, IdempotencyKey, Job, Rendition, File, Lease, WorkerProcess,
-                RefreshToken, LoginSession,
+                RefreshToken, LoginSession, UploadToken,
             ):  # fmt: skip
                 session.execute(delete(table))
             session.execute(delete(ApiKey).where(ApiKey.origin == KeyOrigin.API))

@@ -122,6 +122,7 @@ def test_settings_are_read_from_a_file_and_the_environment_wins(environment: Set
         ("MEDIA_ADMIN_API_KEY", "abcabcabcabcabcabcabcabc"),
         ("MEDIA_ADMIN_API_KEY", "f81b3c9ea0f81b3c9ea0"),
         ("MEDIA_ADMIN_API_KEY", "eyJ-looks.like-an-access.token"),
+        ("MEDIA_ADMIN_API_KEY", "mut_4f6d1a9c_f81b3c9ea07d25"),
         ("MEDIA_ACCESS_TOKEN_TTL", "P2D"),
         ("MEDIA_PASSWORD_THREADS", "0"),
         ("MEDIA_PASSWORD_QUEUE", "0"),

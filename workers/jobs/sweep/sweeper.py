@@ -18,7 +18,12 @@ import structlog
 from media_service.blocking_database import Database
 from media_service.exceptions import MediaServiceError
 from media_service.storage.port import Storage
-from workers.jobs.sweep.claims import AbandonedUploads, dead_workers, past_idempotency_keys
+from workers.jobs.sweep.claims import (
+    AbandonedUploads,
+    dead_workers,
+    past_idempotency_keys,
+    past_upload_tokens,
+)
 from workers.jobs.sweep.findings import Finding, Kind, Step
 from workers.jobs.sweep.healing import Healer
 from workers.jobs.sweep.left_files import LeftFiles
@@ -51,6 +56,7 @@ class Sweeper:
         self._steps: Sequence[Step] = (
             AbandonedUploads(database, storage),
             past_idempotency_keys(database),
+            past_upload_tokens(database),
             dead_workers(database),
             WrongUsage(database),
             UnknownUploads(database, storage, grace=rules.grace),
