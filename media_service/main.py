@@ -16,13 +16,15 @@ from media_service import __version__
 from media_service.auth.api_keys import ApiKeys
 from media_service.auth.identity import Identity
 from media_service.auth.key_usage import KeyUsage
+from media_service.auth.keyring import Keyring
 from media_service.auth.logins import Logins
+from media_service.auth.models import SigningKey, TokenKey
 from media_service.auth.passwords import Passwords
 from media_service.auth.registration import Registration
 from media_service.auth.router import public_router as auth_router
 from media_service.auth.router import router as credentials_router
 from media_service.auth.service import AuthService
-from media_service.auth.token_keys import TokenKeyring
+from media_service.auth.signing import MAX_URL_LIFETIME
 from media_service.auth.tokens import AccessTokens
 from media_service.backends import create_storage
 from media_service.broker.client import Doorbell, JobSender
@@ -172,7 +174,7 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
     )
     app.state.downloads = DownloadService(
         database=database,
-        signer=await auth.url_signer(),
+        keyring=Keyring(database, SigningKey, lifetime=MAX_URL_LIFETIME),
         presigner=blobs if isinstance(blobs, PresignsDownloads) else None,
         presets=settings.presets,
         base_url=settings.base_url,
@@ -200,7 +202,7 @@ async def _start_accounts(
 
     passwords = Passwords(threads=settings.password_threads)
     tokens = AccessTokens(issuer=settings.base_url, lifetime=settings.access_token_ttl)
-    keyring = TokenKeyring(database, lifetime=settings.access_token_ttl)
+    keyring = Keyring(database, TokenKey, lifetime=settings.access_token_ttl)
 
     app.state.identity = Identity(database, tokens=tokens, keyring=keyring, usage=usage)
     app.state.logins = Logins(
