@@ -33,6 +33,8 @@ from media_service.config import Settings, load_settings
 from media_service.database import Database
 from media_service.downloads.router import router as downloads_router
 from media_service.downloads.service import DownloadService
+from media_service.files.cache import AnswerCache, cache_client
+from media_service.files.descriptions import FileDescriptions
 from media_service.files.presentation import FilePresenter
 from media_service.files.router import router as files_router
 from media_service.files.service import FileService
@@ -172,6 +174,7 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
     app.state.files = FileService(
         database=database, bell=bell, presets=settings.presets, job_max_attempts=settings.job_max_attempts
     )
+    await _start_descriptions(app, settings, stack)
     app.state.downloads = DownloadService(
         database=database,
         keyring=Keyring(database, SigningKey, lifetime=MAX_URL_LIFETIME),
@@ -190,6 +193,18 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
     app.state.required_checks = {"database": database.check, "storage": storage.check}
     app.state.optional_checks = {"redis": check_redis}
     app.state.missing_layers = LivingWorkers(database).missing_layers
+
+
+async def _start_descriptions(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> None:
+    """What is shown of files, with the cache if there is to be one."""
+    cache = None
+    if settings.cache_ttl:
+        redis = cache_client(redis_url(settings.effective_redis_url))
+        stack.push_async_callback(redis.aclose)
+        cache = AnswerCache(redis, ttl=settings.cache_ttl)
+    app.state.descriptions = FileDescriptions(
+        app.state.files, app.state.presenter, cache=cache, base_url=settings.base_url
+    )
 
 
 async def _start_accounts(

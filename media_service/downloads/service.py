@@ -25,11 +25,10 @@ from media_service.transforms.spec import Preset
 from media_service.web.blob_response import Representation
 from media_service.web.conditional import Validators
 from media_service.web.disposition import Disposition, content_disposition
+from media_service.web.json_answer import PRIVATE
 
 PUBLIC_CACHE = "public, max-age=300"
 """Public files may turn private again: caches must not keep them for long."""
-PRIVATE_CACHE = "private, no-cache"
-"""Kept by the client alone, and checked by ETag before each use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +145,9 @@ class DownloadService:
         expires_in: timedelta,
     ) -> SignedLink:
         found = (
-            _original(file, disposition, PRIVATE_CACHE)
+            _original(file, disposition, PRIVATE)
             if name is None
-            else _rendition(file, self._made(file, rendition, name), disposition, PRIVATE_CACHE)
+            else _rendition(file, self._made(file, rendition, name), disposition, PRIVATE)
         )
         expires_at = datetime.now(UTC).replace(microsecond=0) + expires_in
         if self._presigner is not None:
@@ -225,7 +224,7 @@ def _readable(file: File | None, caller: Caller | None) -> File:
 
 
 def _cache_of(file: File) -> str:
-    return PUBLIC_CACHE if file.visibility is Visibility.PUBLIC else PRIVATE_CACHE
+    return PUBLIC_CACHE if file.visibility is Visibility.PUBLIC else PRIVATE
 
 
 def _original(file: File, disposition: Disposition | None, cache_control: str) -> Representation:

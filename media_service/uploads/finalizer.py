@@ -22,6 +22,7 @@ from media_service.files.search import INSERT_TERMS, term_rows
 from media_service.jobs.creation import lane_of
 from media_service.jobs.doorbell import Bell
 from media_service.jobs.models import Job
+from media_service.quotas.queries import touch
 from media_service.storage.exceptions import UploadLostError
 from media_service.uploads import queries
 from media_service.uploads.batch import Batch
@@ -123,6 +124,8 @@ class Finalizer:
                 session.execute(INSERT_TERMS, terms)
             session.execute(INSERT_EVENTS, [event.column_values() for event in events])
             session.add_all(jobs)
+            for owner_id in {file.owner_id for file in files}:
+                session.execute(touch(owner_id))
             if opened:
                 kept = session.scalars(queries.delete_sessions(opened)).all()
                 if len(kept) < len(opened):

@@ -12,6 +12,7 @@ from media_service.files.models import File
 from media_service.jobs import queries as jobs
 from media_service.jobs.lifecycle import JobStatus
 from media_service.models import utc_now
+from media_service.quotas.queries import touch
 from workers.jobs.context import ClaimedJob
 
 Reason = tuple[str, str]
@@ -33,6 +34,7 @@ def fail_file(session: Session, file_id: UUID, reason: Reason) -> None:
     if file is None or not _may_fail(file):
         return
     session.execute(files.set_status(file_id, status=FileStatus.FAILED, at=utc_now(), reason=reason))
+    session.execute(touch(file.owner_id))
     session.add(
         event(
             EventType.FILE_FAILED, owner_id=file.owner_id, file_id=file_id, code=reason[0], detail=reason[1]

@@ -17,6 +17,7 @@ from media_service.files.models import File, Rendition
 from media_service.jobs import queries as jobs
 from media_service.jobs.lifecycle import JobStatus
 from media_service.models import new_id, utc_now
+from media_service.quotas.queries import touch
 from media_service.storage.keys import rendition_key, renditions_prefix
 from media_service.transforms.spec import Preset
 from workers.jobs.context import ClaimedJob, FileGoneError, JobContext, LeaseLostError
@@ -119,8 +120,10 @@ def _publish(job: ClaimedJob, context: JobContext, made: ProcessedImage) -> list
         current = {row.key for row in session.scalars(queries.renditions_of(job.file_id))}
         described = {"media": made.metadata, "placeholder": made.placeholder}
         changed = queries.set_status(job.file_id, status=FileStatus.READY, at=now, described=described)
-        if session.execute(changed).first() is None:
+        owner_id = session.scalars(changed).first()
+        if owner_id is None:
             raise FileGoneError
+        session.execute(touch(owner_id))
         about = {"owner_id": job.owner_id, "file_id": job.file_id}
         session.add_all([event(EventType.RENDITION_READY, **about, name=row.name) for row in rows])
         session.add(event(EventType.FILE_READY, **about))
