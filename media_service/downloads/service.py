@@ -25,7 +25,7 @@ from media_service.transforms.spec import Preset
 from media_service.web.blob_response import Representation
 from media_service.web.conditional import Validators
 from media_service.web.disposition import Disposition, content_disposition
-from media_service.web.json_answer import PRIVATE
+from media_service.web.kept_answer import PRIVATE
 
 PUBLIC_CACHE = "public, max-age=300"
 """Public files may turn private again: caches must not keep them for long."""

@@ -11,7 +11,7 @@ from media_service.files.presentation import FilePresenter
 from media_service.files.queries import FileFilter
 from media_service.files.schemas import FilePage
 from media_service.files.service import FileService
-from media_service.web.json_answer import json_body
+from media_service.web.kept_answer import json_body
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from media_service.files.schemas import (
 from media_service.jobs.schemas import JobOut
 from media_service.pagination import DEFAULT_LIMIT, MAX_CURSOR_CHARACTERS, MAX_LIMIT
 from media_service.web.guarded_route import GuardedRoute
-from media_service.web.json_answer import NOT_MODIFIED, JsonBody, json_answer, json_body, not_modified
+from media_service.web.kept_answer import NOT_MODIFIED, JsonBody, json_answer, json_body, not_modified
 from media_service.web.responses import problems
 
 router = APIRouter(prefix="/v1", tags=["Files"], route_class=GuardedRoute)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from media_service.auth.dependencies import JobReader
 from media_service.jobs.schemas import JobOut
 from media_service.jobs.service import JobService
-from media_service.web.json_answer import NOT_MODIFIED, json_answer, json_body
+from media_service.web.kept_answer import NOT_MODIFIED, json_answer, json_body
 from media_service.web.responses import problems
 
 router = APIRouter(prefix="/v1", tags=["Jobs"])
