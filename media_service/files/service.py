@@ -85,7 +85,7 @@ class FileService:
                 statement = queries.change_file(file_id, version=file.version, at=now, changes=changes)
                 if (await session.execute(statement)).first() is None:
                     raise _changed_meanwhile()
-                await session.execute(touch(file.owner_id))
+                await session.execute(*touch(file.owner_id))
                 await session.refresh(file)
                 if changes.keys() & {"filename", "tags"}:
                     await session.execute(delete_terms(file_id))
@@ -106,7 +106,7 @@ class FileService:
             )
             if deleted.first() is None:
                 raise _changed_meanwhile()
-            await session.execute(touch(file.owner_id))
+            await session.execute(*touch(file.owner_id))
             job = new_job(
                 JobKind.PURGE_FILE,
                 owner_id=file.owner_id,
@@ -147,7 +147,7 @@ class FileService:
             session.add(job)
             if file.status is FileStatus.FAILED:
                 await session.execute(queries.set_status(file_id, status=FileStatus.PROCESSING, at=utc_now()))
-                await session.execute(touch(file.owner_id))
+                await session.execute(*touch(file.owner_id))
                 session.add(event(EventType.FILE_PROCESSING, owner_id=file.owner_id, file_id=file_id))
             await session.flush()
             await session.refresh(job)

@@ -125,7 +125,7 @@ class Finalizer:
             session.execute(INSERT_EVENTS, [event.column_values() for event in events])
             session.add_all(jobs)
             for owner_id in {file.owner_id for file in files}:
-                session.execute(touch(owner_id))
+                session.execute(*touch(owner_id))
             if opened:
                 kept = session.scalars(queries.delete_sessions(opened)).all()
                 if len(kept) < len(opened):

@@ -123,7 +123,7 @@ def _publish(job: ClaimedJob, context: JobContext, made: ProcessedImage) -> list
         owner_id = session.scalars(changed).first()
         if owner_id is None:
             raise FileGoneError
-        session.execute(touch(owner_id))
+        session.execute(*touch(owner_id))
         about = {"owner_id": job.owner_id, "file_id": job.file_id}
         session.add_all([event(EventType.RENDITION_READY, **about, name=row.name) for row in rows])
         session.add(event(EventType.FILE_READY, **about))
