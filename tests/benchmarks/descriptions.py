@@ -67,9 +67,10 @@ def _compared(
         for way in ("Redis", "304"):
             for figure, unit in (("p50", "ms"), ("cpu", "ms CPU")):
                 ours, theirs = found[way][figure], found["database"][figure]
-                rows.append(
-                    Row(f"{what}, {way}, {name}", unit, ours, "from the database", theirs, "<= 0.8 x")
-                )
+                # Waiting depends on what else the machine does; work does not.
+                target = "<= 0.8 x" if figure == "cpu" else ""
+                told = f"{what}, {way}, {name}"
+                rows.append(Row(told, unit, ours, "from the database", theirs, target))
     return rows
 
 
