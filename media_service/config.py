@@ -31,6 +31,7 @@ from media_service.broker.embedded import embedded_socket
 from media_service.broker.urls import RedisAddress, socket_url
 from media_service.durations import Duration
 from media_service.exceptions import ErrorKind, MediaServiceError
+from media_service.files.config import CacheSettings
 from media_service.idempotency.config import IdempotencySettings
 from media_service.jobs.config import JobSettings
 from media_service.rate_limits.config import RateLimitSettings
@@ -108,6 +109,7 @@ class Settings(
     S3Settings,
     UploadSettings,
     IdempotencySettings,
+    CacheSettings,
     JobSettings,
     PresetSettings,
     BaseSettings,

@@ -17,14 +17,16 @@ from media_service.auth.api_keys import ApiKeys
 from media_service.auth.guesses import Guesses
 from media_service.auth.identity import Identity
 from media_service.auth.key_usage import KeyUsage
+from media_service.auth.keyring import Keyring
 from media_service.auth.login_attempts import LoginAttempts
 from media_service.auth.logins import Logins
+from media_service.auth.models import SigningKey, TokenKey
 from media_service.auth.passwords import Passwords
 from media_service.auth.registration import Registration
 from media_service.auth.router import public_router as auth_router
 from media_service.auth.router import router as credentials_router
 from media_service.auth.service import AuthService
-from media_service.auth.token_keys import TokenKeyring
+from media_service.auth.signing import MAX_URL_LIFETIME
 from media_service.auth.tokens import AccessTokens
 from media_service.backends import create_storage
 from media_service.broker.client import Doorbell, JobSender
@@ -34,6 +36,8 @@ from media_service.database import Database
 from media_service.downloads.router import router as downloads_router
 from media_service.downloads.router import signed_router, signing_router
 from media_service.downloads.service import DownloadService
+from media_service.files.cache import AnswerCache, cache_client
+from media_service.files.descriptions import FileDescriptions
 from media_service.files.presentation import FilePresenter
 from media_service.files.router import router as files_router
 from media_service.files.service import FileService
@@ -189,9 +193,10 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
     app.state.files = FileService(
         database=database, bell=bell, presets=settings.presets, job_max_attempts=settings.job_max_attempts
     )
+    await _start_descriptions(app, settings, stack)
     app.state.downloads = DownloadService(
         database=database,
-        signer=await auth.url_signer(),
+        keyring=Keyring(database, SigningKey, lifetime=MAX_URL_LIFETIME),
         presigner=blobs if isinstance(blobs, PresignsDownloads) else None,
         presets=settings.presets,
         base_url=settings.base_url,
@@ -219,6 +224,18 @@ def _start_rate_limits(app: FastAPI, settings: Settings, stack: AsyncExitStack) 
     app.state.login_attempts = LoginAttempts(limiter, counts)
 
 
+async def _start_descriptions(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> None:
+    """What is shown of files, with the cache if there is to be one."""
+    cache = None
+    if settings.cache_ttl:
+        redis = cache_client(redis_url(settings.effective_redis_url))
+        stack.push_async_callback(redis.aclose)
+        cache = AnswerCache(redis, ttl=settings.cache_ttl)
+    app.state.descriptions = FileDescriptions(
+        app.state.files, app.state.presenter, cache=cache, base_url=settings.base_url
+    )
+
+
 async def _start_accounts(
     app: FastAPI, settings: Settings, database: Database, stack: AsyncExitStack
 ) -> None:
@@ -229,7 +246,7 @@ async def _start_accounts(
 
     passwords = Passwords(threads=settings.password_threads, max_waiting=settings.password_queue)
     tokens = AccessTokens(issuer=settings.base_url, lifetime=settings.access_token_ttl)
-    keyring = TokenKeyring(database, lifetime=settings.access_token_ttl)
+    keyring = Keyring(database, TokenKey, lifetime=settings.access_token_ttl)
 
     app.state.identity = Identity(database, tokens=tokens, keyring=keyring, usage=usage)
     app.state.logins = Logins(

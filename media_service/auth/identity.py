@@ -2,10 +2,10 @@
 
 from media_service.auth import queries
 from media_service.auth.key_usage import KeyUsage
+from media_service.auth.keyring import Keyring
 from media_service.auth.keys import digest_of
 from media_service.auth.scopes import Account, Caller, UploadGrant, allowed_scopes, bad_upload_token
 from media_service.auth.shapes import is_access_token, is_upload_token
-from media_service.auth.token_keys import TokenKeyring
 from media_service.auth.tokens import AccessTokens, bad_token, key_id_of
 from media_service.database import Database
 from media_service.exceptions import ErrorKind, MediaServiceError
@@ -17,7 +17,7 @@ class Identity:
     """Credentials in, callers out. One statement each, which also asks whether the user is disabled."""
 
     def __init__(
-        self, database: Database, *, tokens: AccessTokens, keyring: TokenKeyring, usage: KeyUsage
+        self, database: Database, *, tokens: AccessTokens, keyring: Keyring, usage: KeyUsage
     ) -> None:
         self._database = database
         self._tokens = tokens

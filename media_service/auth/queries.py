@@ -12,12 +12,11 @@ from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from media_service.auth.models import (
     ApiKey,
+    KeptSecret,
     KeyOrigin,
     LoginSession,
     RefreshToken,
     Role,
-    SigningKey,
-    TokenKey,
     UploadToken,
     User,
 )
@@ -113,11 +112,6 @@ def delete_other_keys_of_origin(origin: KeyOrigin, *, keep_sha256: str) -> Delet
     )
 
 
-def signing_keys() -> Select[SigningKey]:
-    """All signing keys, the one that signs first."""
-    return select(SigningKey).order_by(SigningKey.created_at.desc(), SigningKey.kid)
-
-
 def insert_user(dialect: str, values: dict[str, Any]) -> ReturningInsert[UUID]:
     """Insert a user; no row: the e-mail address has an account already. Of any number at once, one wins."""
     insert = postgresql_insert if dialect == "postgresql" else sqlite_insert
@@ -180,13 +174,13 @@ SET_LAST_USE: Update = (
 """Note the last use of keys; run with a list of `key_id` and `used_at`."""
 
 
-def token_keys() -> Select[TokenKey]:
-    """All keys of access tokens, the one that signs first."""
-    return select(TokenKey).order_by(TokenKey.created_at.desc(), TokenKey.kid)
+def kept_secrets(table: type[KeptSecret]) -> Select[KeptSecret]:
+    """All secrets of a table, the one that signs first."""
+    return select(table).order_by(table.created_at.desc(), table.kid)
 
 
-def delete_token_keys(kids: Sequence[str]) -> Delete:
-    return delete(TokenKey).where(TokenKey.kid.in_(kids)).execution_options(**_SILENT)
+def delete_secrets(table: type[KeptSecret], kids: Sequence[str]) -> Delete:
+    return delete(table).where(table.kid.in_(kids)).execution_options(**_SILENT)
 
 
 def delete_past_sessions(user_id: UUID, *, at: datetime) -> Delete:

@@ -137,7 +137,8 @@ async def get_signed_content(
     file_id: UUID, request: Request, downloads: Downloads, storage: Blobs
 ) -> Response:
     """Stream an original by a URL that the service signed."""
-    found = await downloads.signed(file_id, None, path=request.url.path, query=dict(request.query_params))
+    query = request.query_params.multi_items()
+    found = await downloads.signed(file_id, None, path=request.url.path, query=query)
     return await blob_response(request, storage, found)
 
 
@@ -147,5 +148,6 @@ async def get_signed_rendition_content(
     file_id: UUID, name: str, request: Request, downloads: Downloads, storage: Blobs
 ) -> Response:
     """Stream a rendition by a URL that the service signed."""
-    found = await downloads.signed(file_id, name, path=request.url.path, query=dict(request.query_params))
+    query = request.query_params.multi_items()
+    found = await downloads.signed(file_id, name, path=request.url.path, query=query)
     return await blob_response(request, storage, found)

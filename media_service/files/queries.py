@@ -10,6 +10,7 @@ from sqlalchemy import Delete, Select, bindparam, delete, insert, select, update
 from sqlalchemy.orm import selectinload
 from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 
+from media_service.auth.models import User
 from media_service.files.lifecycle import FileKind, FileStatus, Visibility
 from media_service.files.models import File, Rendition
 from media_service.files.ordering import FileOrder
@@ -41,6 +42,11 @@ INSERT_FILES = insert(File.metadata.tables[File.__tablename__])
 
 BARE_FILE: Select[File] = select(File).where(File.id == bindparam("file_id"))
 """A file alone, by `file_id`; built once, since every download asks it."""
+
+FILE_OF_ENABLED_OWNER: Select[File] = BARE_FILE.join(User, User.id == File.owner_id).where(
+    User.disabled_at.is_(None)
+)
+"""The same unless its owner is disabled: what a signed URL may give."""
 
 
 def bare_file_by_id(file_id: UUID) -> Select[File]:
