@@ -7,9 +7,19 @@ import pytest
 
 from media_service.files.queries import renditions_of_files
 from media_service.models import new_id
+from media_service.quotas.queries import charge
 from media_service.storage.exceptions import StorageUnavailableError
 from media_service.storage.keys import original_key, rendition_key
-from media_service.tables import Event, File, IdempotencyKey, Job, Rendition, UploadSession, WorkerProcess
+from media_service.tables import (
+    Event,
+    File,
+    IdempotencyKey,
+    Job,
+    Rendition,
+    UploadSession,
+    User,
+    WorkerProcess,
+)
 from tests.support.backends import Backend, Owner
 from tests.support.job_rows import add_image, add_session
 from tests.support.storages import RaisingStorage
@@ -162,10 +172,11 @@ def plant_everything(backend: Backend, owner: Owner, workshop: Workshop) -> None
         session.add(WorkerProcess(id=new_id(), host="h", missing_layers=[], alive_until_ms=0))
         past = {"token": new_id(), "fingerprint": "f", "made_ids": [], "until_ms": 0}
         session.add(IdempotencyKey(owner_id=owner.id, key="k", **past))
+        session.execute(*charge(owner.id, size_bytes=1, files=0))
 
 
 def everything(backend: Backend) -> dict[str, object]:
-    tables = (UploadSession, IdempotencyKey, WorkerProcess, Job, File, Rendition, Event)
+    tables = (UploadSession, IdempotencyKey, WorkerProcess, Job, File, Rendition, Event, User)
     rows = {table.__name__: [row.column_values() for row in backend.rows(table)] for table in tables}
     return {**rows, "objects": backend.keys(), "uploads": open_uploads(backend)}
 
