@@ -42,6 +42,13 @@ _TOUCH = (
     update(_users).where(_users.c.id == bindparam("owner")).values(files_revision=_users.c.files_revision + 1)
 )
 
+_RESERVED: Select[int, int] = select(
+    cast(func.coalesce(func.sum(UploadSession.reserved_bytes), 0), BigInteger),
+    cast(func.coalesce(func.sum(UploadSession.reserved_files), 0), BigInteger),
+).where(
+    UploadSession.owner_id == bindparam("owner"), UploadSession.id.not_in(bindparam("but", expanding=True))
+)
+
 
 def charge(
     owner_id: UUID, *, size_bytes: int, files: int
@@ -66,16 +73,13 @@ def figures_for_change(owner_id: UUID) -> Select[int | None, int | None, int, in
     return select(*_FIGURES).where(User.id == owner_id).with_for_update(key_share=True)
 
 
-def reserved(owner_id: UUID, *, but: Collection[UUID] = ()) -> Select[int, int]:
-    """Bytes and files that the uploads of an owner reserve, some sessions left out.
+def reserved(owner_id: UUID, *, but: Collection[UUID] = ()) -> tuple[Select[int, int], dict[str, Any]]:
+    """Bytes and files that the uploads of an owner reserve, but some; for `execute(*reserved(...))`.
 
     Has to be a statement of its own after the lock: under READ COMMITTED each statement sees what was
     committed before it began, and a subquery of the locking one would miss what was reserved while it waited.
     """
-    return select(
-        cast(func.coalesce(func.sum(UploadSession.reserved_bytes), 0), BigInteger),
-        cast(func.coalesce(func.sum(UploadSession.reserved_files), 0), BigInteger),
-    ).where(UploadSession.owner_id == owner_id, UploadSession.id.not_in(but))
+    return _RESERVED, {"owner": owner_id, "but": list(but)}
 
 
 def set_reservation(session_id: UUID, *, size_bytes: int, files: int) -> ReturningUpdate[UUID]:

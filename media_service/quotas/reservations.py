@@ -69,5 +69,5 @@ def _allowance(
 ) -> Allowance:
     if figures[0] is None and figures[1] is None:
         return Allowance()
-    size_bytes, files = session.execute(queries.reserved(owner_id, but=but)).one()
+    size_bytes, files = session.execute(*queries.reserved(owner_id, but=but)).one()
     return Allowance.of_figures(figures, reserved=(size_bytes, files))

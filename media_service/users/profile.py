@@ -44,7 +44,7 @@ class Profile:
         """What the caller stores and may store. Raises as `get` does."""
         async with self._database.read() as session:
             user = found_user((await session.scalars(queries.user_by_id(caller.owner_id))).one_or_none())
-            reserved_bytes, reserved_files = (await session.execute(reserved(caller.owner_id))).one()
+            reserved_bytes, reserved_files = (await session.execute(*reserved(caller.owner_id))).one()
         return Usage(user, reserved_bytes, reserved_files)
 
     async def change(

@@ -7,6 +7,7 @@ import pytest
 
 from media_service.files.queries import renditions_of_files
 from media_service.models import new_id, utc_now
+from media_service.quotas.queries import charge
 from media_service.storage.exceptions import StorageUnavailableError
 from media_service.storage.keys import original_key, rendition_key
 from media_service.tables import (
@@ -17,6 +18,7 @@ from media_service.tables import (
     Rendition,
     UploadSession,
     UploadToken,
+    User,
     WorkerProcess,
 )
 from tests.support.backends import Backend, Owner
@@ -173,6 +175,7 @@ def plant_everything(backend: Backend, owner: Owner, workshop: Workshop) -> None
         past = {"token": new_id(), "fingerprint": "f", "made_ids": [], "until_ms": 0}
         session.add(IdempotencyKey(owner_id=owner.id, key="k", **past))
         session.add(upload_token(owner, expired_for=TOKENS_KEPT + timedelta(minutes=1)))
+        session.execute(*charge(owner.id, size_bytes=1, files=0))
 
 
 def upload_token(owner: Owner, *, expired_for: timedelta) -> UploadToken:
@@ -198,7 +201,7 @@ def test_upload_tokens_are_kept_for_a_week_after_their_expiry(clean_backend: Bac
 
 
 def everything(backend: Backend) -> dict[str, object]:
-    tables = (UploadSession, IdempotencyKey, UploadToken, WorkerProcess, Job, File, Rendition, Event)
+    tables = (UploadSession, IdempotencyKey, UploadToken, WorkerProcess, Job, File, Rendition, Event, User)
     rows = {table.__name__: [row.column_values() for row in backend.rows(table)] for table in tables}
     return {**rows, "objects": backend.keys(), "uploads": open_uploads(backend)}
 
