@@ -34,6 +34,7 @@ from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.files.config import CacheSettings
 from media_service.idempotency.config import IdempotencySettings
 from media_service.jobs.config import JobSettings
+from media_service.rate_limits.config import RateLimitSettings
 from media_service.storage.config import StorageSettings
 from media_service.transforms.config import PresetSettings
 from media_service.uploads.config import UploadSettings
@@ -103,6 +104,7 @@ class Settings(
     ServerSettings,
     HttpSettings,
     AuthSettings,
+    RateLimitSettings,
     StorageSettings,
     S3Settings,
     UploadSettings,

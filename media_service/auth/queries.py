@@ -17,6 +17,7 @@ from media_service.auth.models import (
     LoginSession,
     RefreshToken,
     Role,
+    UploadToken,
     User,
 )
 
@@ -57,6 +58,30 @@ USER_BY_SESSION: Select[Role, int | None, int | None, int, int, int] = (
     )
 )
 """The role and account of a user who may use a login that was not ended; asked for every access token."""
+
+
+UPLOAD_TOKEN_BY_DIGEST: Select[
+    UUID, UUID, int | None, list[str], int, str | None, int | None, int | None, int, int, int
+] = (
+    select(
+        UploadToken.id,
+        UploadToken.owner_id,
+        UploadToken.max_size_bytes,
+        UploadToken.content_types,
+        UploadToken.max_files - UploadToken.used_files,
+        UploadToken.visibility,
+        *_ACCOUNT,
+    )
+    .join(User, User.id == UploadToken.owner_id)
+    .where(
+        UploadToken.token_sha256 == bindparam("token_sha256"),
+        UploadToken.revoked_at.is_(None),
+        UploadToken.expires_at > bindparam("at"),
+        User.disabled_at.is_(None),
+    )
+)
+"""A live upload token by the digest of the whole token: the fields of `scopes.UploadGrant`, its owner's id
+after its own, and its owner's account. One that is used up is live: whoever asks is told so."""
 
 
 def any_key() -> Select[ApiKey]:
@@ -104,7 +129,12 @@ def user_by_id(user_id: UUID) -> Select[User]:
 
 
 def user_for_change(user_id: UUID) -> Select[User]:
-    return user_by_id(user_id).with_for_update()
+    """A user, locked against all other changes, but not against rows that refer to it (FOR NO KEY UPDATE).
+
+    Those must not wait: uploads insert such rows and change the user's own row last, so a deadlock would
+    follow.
+    """
+    return user_by_id(user_id).with_for_update(key_share=True)
 
 
 def list_users(*, after: UUID | None, limit: int) -> Select[User]:

@@ -138,13 +138,13 @@ def delete_file(file_id: UUID, *, version: int) -> Delete:
     )
 
 
-def delete_files_of(owner_id: UUID, *, limit: int) -> ReturningDelete[UUID]:
-    """Delete some of an owner's files, whatever their version; returns their ids."""
+def delete_files_of(owner_id: UUID, *, limit: int) -> ReturningDelete[UUID, int]:
+    """Delete some of an owner's files, whatever their version; returns their ids and sizes."""
     some = select(File.id).where(File.owner_id == owner_id).order_by(File.id).limit(limit)
     return (
         delete(File)
         .where(File.id.in_(some.scalar_subquery()))
-        .returning(File.id)
+        .returning(File.id, File.size_bytes)
         .execution_options(synchronize_session=False)
     )
 

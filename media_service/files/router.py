@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Query, Request, Response, status
+from fastapi import APIRouter, Depends, Header, Query, Request, Response, status
 
 from media_service.auth.dependencies import Deleter, Reader, Writer
 from media_service.files.dependencies import Descriptions, Files, Presenter
@@ -22,11 +22,18 @@ from media_service.files.schemas import (
 )
 from media_service.jobs.schemas import JobOut
 from media_service.pagination import DEFAULT_LIMIT, MAX_CURSOR_CHARACTERS, MAX_LIMIT
+from media_service.rate_limits.classes import RateClass
+from media_service.rate_limits.dependencies import RateLimit
 from media_service.web.guarded_route import GuardedRoute
 from media_service.web.kept_answer import NOT_MODIFIED, JsonBody, json_answer, json_body, not_modified
 from media_service.web.responses import problems
 
-router = APIRouter(prefix="/v1", tags=["Files"], route_class=GuardedRoute)
+router = APIRouter(
+    prefix="/v1",
+    tags=["Files"],
+    route_class=GuardedRoute,
+    dependencies=[Depends(RateLimit(RateClass.READ, changes=RateClass.WRITE))],
+)
 
 IfMatch = Annotated[str | None, Header(description="The record's `etag`: act only if it has not changed.")]
 

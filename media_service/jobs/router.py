@@ -8,10 +8,16 @@ from fastapi import APIRouter, Depends, Request, Response
 from media_service.auth.dependencies import JobReader
 from media_service.jobs.schemas import JobOut
 from media_service.jobs.service import JobService
+from media_service.rate_limits.classes import RateClass
+from media_service.rate_limits.dependencies import RateLimit
 from media_service.web.kept_answer import NOT_MODIFIED, json_answer, json_body
 from media_service.web.responses import problems
 
-router = APIRouter(prefix="/v1", tags=["Jobs"])
+router = APIRouter(
+    prefix="/v1",
+    tags=["Jobs"],
+    dependencies=[Depends(RateLimit(RateClass.READ, changes=RateClass.WRITE))],
+)
 
 
 async def get_jobs(request: Request) -> JobService:

@@ -34,12 +34,13 @@ def fail_file(session: Session, file_id: UUID, reason: Reason) -> None:
     if file is None or not _may_fail(file):
         return
     session.execute(files.set_status(file_id, status=FileStatus.FAILED, at=utc_now(), reason=reason))
-    session.execute(*touch(file.owner_id))
     session.add(
         event(
             EventType.FILE_FAILED, owner_id=file.owner_id, file_id=file_id, code=reason[0], detail=reason[1]
         )
     )
+    session.flush()
+    session.execute(*touch(file.owner_id))
 
 
 def _may_fail(file: File) -> bool:

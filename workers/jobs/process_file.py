@@ -120,13 +120,13 @@ def _publish(job: ClaimedJob, context: JobContext, made: ProcessedImage) -> list
         current = {row.key for row in session.scalars(queries.renditions_of(job.file_id))}
         described = {"media": made.metadata, "placeholder": made.placeholder}
         changed = queries.set_status(job.file_id, status=FileStatus.READY, at=now, described=described)
-        owner_id = session.scalars(changed).first()
-        if owner_id is None:
+        if session.execute(changed).first() is None:
             raise FileGoneError
-        session.execute(*touch(owner_id))
         about = {"owner_id": job.owner_id, "file_id": job.file_id}
         session.add_all([event(EventType.RENDITION_READY, **about, name=row.name) for row in rows])
         session.add(event(EventType.FILE_READY, **about))
+        session.flush()
+        session.execute(*touch(job.owner_id))
     return sorted(previous - current)
 
 
