@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -45,6 +46,8 @@ def files_that_come_and_go(server: ApiServer, owner: Owner) -> Iterator[list[int
     threads = [threading.Thread(target=come_and_go) for _ in range(2)]
     for thread in threads:
         thread.start()
+    while not done[0] and any(thread.is_alive() for thread in threads):
+        time.sleep(0.01)
     try:
         yield done
     finally:
