@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import Select, Update, Uuid, delete, insert, literal, select, update
+from sqlalchemy import CompoundSelect, Select, Update, Uuid, delete, insert, literal, select, update
 from sqlalchemy.sql.dml import Insert, ReturningDelete
 
 from media_service.dialects import later_ms, now_ms
@@ -77,6 +77,7 @@ def take_abandoned_sessions(session_ids: Collection[UUID]) -> ReturningDelete[Up
     )
 
 
-def known_session_ids(session_ids: Collection[UUID]) -> Select[UUID]:
-    """Which of these sessions exist."""
-    return select(UploadSession.id).where(UploadSession.id.in_(session_ids))
+def known_session_ids(file_ids: Collection[UUID]) -> CompoundSelect[UUID]:
+    """Which of these files are on their way: by the id of their session, or by the one it gives its file."""
+    by_file = select(UploadSession.file_id).where(UploadSession.file_id.in_(file_ids))
+    return select(UploadSession.id).where(UploadSession.id.in_(file_ids)).union_all(by_file)

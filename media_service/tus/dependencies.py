@@ -1,0 +1,19 @@
+"""Resumable uploads of this process, and who may use them. API room."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from media_service.auth.dependencies import Writer
+from media_service.tus.protocols import Protocols
+
+Uploader = Writer
+"""Who may upload: the one place to change when other credentials may, too."""
+
+
+async def get_protocols(request: Request) -> Protocols:
+    protocols: Protocols = request.app.state.resumable
+    return protocols
+
+
+ResumableProtocols = Annotated[Protocols, Depends(get_protocols)]
