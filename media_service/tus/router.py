@@ -31,8 +31,10 @@ discovery_router = APIRouter(prefix="/v1/uploads", tags=["Resumable uploads"])
 _ANY = (400, 401, 403, 404, 408, 409, 410, 412, 413, 415, 422, 423, 460, 503, 507)
 
 
-@discovery_router.options("", status_code=204, responses=DISCOVERED)
-@discovery_router.options("/{upload_id}", status_code=204, responses=DISCOVERED, include_in_schema=False)
+@discovery_router.options("", status_code=204, response_class=Response, responses=DISCOVERED)
+@discovery_router.options(
+    "/{upload_id}", status_code=204, response_class=Response, responses=DISCOVERED, include_in_schema=False
+)
 async def discover_uploads(protocols: ResumableProtocols) -> Response:
     """Say what the server can do: versions, extensions, limits. Needs no credentials."""
     return _response(protocols.discover())
@@ -41,6 +43,7 @@ async def discover_uploads(protocols: ResumableProtocols) -> Response:
 @router.post(
     "",
     status_code=201,
+    response_class=Response,
     responses={**CREATED, **problems(*_ANY)},
     openapi_extra={**MAYBE_BYTES_BODY, **CREATION_HEADERS},
 )
@@ -58,6 +61,7 @@ async def create_upload(
 @router.get(
     "/{upload_id}",
     status_code=200,
+    response_class=Response,
     responses={**LOOKED, **problems(*_ANY)},
     openapi_extra=UPLOAD_HEADERS,
 )
@@ -74,6 +78,7 @@ async def look_at_upload(
 @router.patch(
     "/{upload_id}",
     status_code=204,
+    response_class=Response,
     responses={**APPENDED, **problems(*_ANY)},
     openapi_extra={**BYTES_BODY, **PATCH_HEADERS},
 )
@@ -97,6 +102,7 @@ async def append_to_upload(
 @router.post(
     "/{upload_id}",
     status_code=204,
+    response_class=Response,
     responses={**APPENDED, **problems(*_ANY)},
     openapi_extra={**MAYBE_BYTES_BODY, **PATCH_HEADERS},
 )
@@ -110,6 +116,7 @@ async def override_method_of_upload(
 @router.delete(
     "/{upload_id}",
     status_code=204,
+    response_class=Response,
     responses={**TERMINATED, **problems(*_ANY)},
     openapi_extra=UPLOAD_HEADERS,
 )

@@ -85,7 +85,6 @@ CREATED: dict[int | str, dict[str, Any]] = {
     201: {
         "description": "Begun. The body describes the file if all bytes came along (draft).",
         "headers": _response_headers("Location", *_PROGRESS),
-        "content": _FILE,
     }
 }
 LOOKED: dict[int | str, dict[str, Any]] = {

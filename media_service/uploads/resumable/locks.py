@@ -27,9 +27,9 @@ log = structlog.get_logger(__name__)
 
 LOOK_EVERY = timedelta(seconds=0.9)
 """A heartbeat beats three times in this: how often a process looks whether its holders are asked to stop."""
-MIN_PAUSE_SECONDS = 0.05
+MIN_PAUSE_SECONDS = 0.01
 MAX_PAUSE_SECONDS = 0.4
-"""Between two tries for a lock that another process holds."""
+"""Between two tries for a lock that another process holds; they double."""
 
 
 @dataclass(slots=True, eq=False)
@@ -94,18 +94,19 @@ class UploadLocks:
 
     async def wait_until_free(self, session_id: UUID, *, patience: timedelta) -> None:
         """Ask a live holder to let go, and give it a moment; returns whether it did so or not."""
-        deadline = _now() + patience.total_seconds()
+        deadline, tries = _now() + patience.total_seconds(), 0
         async with self._database.read() as session:
             is_held = (await session.scalars(queries.live_holder(session_id))).first() is not None
         while is_held and _now() < deadline:
             if not await self._ask_to_stop(session_id):
                 return
-            await self._pause(session_id, deadline)
+            await self._pause(session_id, deadline, tries)
+            tries += 1
             async with self._database.read() as session:
                 is_held = (await session.scalars(queries.live_holder(session_id))).first() is not None
 
     async def _acquire(self, session_id: UUID) -> HeldLock:
-        deadline, missed = _now() + self._patience_seconds, 0
+        deadline, missed, tries = _now() + self._patience_seconds, 0, 0
         while True:
             holder = uuid4()
             async with self._database.transaction() as session:
@@ -120,7 +121,8 @@ class UploadLocks:
                 continue
             if _now() >= deadline:
                 raise upload_locked()
-            await self._pause(session_id, deadline)
+            await self._pause(session_id, deadline, tries)
+            tries += 1
 
     async def _ask_to_stop(self, session_id: UUID) -> bool:
         """Whether there is a holder to be asked."""
@@ -130,13 +132,16 @@ class UploadLocks:
         async with self._database.transaction() as session:
             return (await session.scalars(queries.ask_to_stop(session_id))).first() is not None
 
-    async def _pause(self, session_id: UUID, deadline: float) -> None:
+    async def _pause(self, session_id: UUID, deadline: float, tries: int) -> None:
         """Wait for a holder of this process, or for a while."""
         own = self._by_session.get(session_id)
         left_seconds = max(deadline - _now(), 0)
+        if own is None:
+            await asyncio.sleep(min(left_seconds, _jitter(tries)))
+            return
         try:
-            async with asyncio.timeout(min(left_seconds, _jitter()) if own is None else left_seconds):
-                await (asyncio.sleep(MAX_PAUSE_SECONDS) if own is None else own.released.wait())
+            async with asyncio.timeout(left_seconds):
+                await own.released.wait()
         except TimeoutError:
             return
 
@@ -178,5 +183,6 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _jitter() -> float:
-    return random.uniform(MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS)  # noqa: S311 - keeps two waiters apart
+def _jitter(tries: int) -> float:
+    seconds = min(MIN_PAUSE_SECONDS * 2**tries, MAX_PAUSE_SECONDS)
+    return seconds * random.uniform(0.5, 1.0)  # noqa: S311 - keeps two waiters apart
