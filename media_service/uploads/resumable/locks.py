@@ -184,5 +184,5 @@ def _now() -> float:
 
 
 def _jitter(tries: int) -> float:
-    seconds = min(MIN_PAUSE_SECONDS * 2**tries, MAX_PAUSE_SECONDS)
+    seconds: float = min(MIN_PAUSE_SECONDS * 2**tries, MAX_PAUSE_SECONDS)
     return seconds * random.uniform(0.5, 1.0)  # noqa: S311 - keeps two waiters apart
