@@ -120,7 +120,7 @@ class UnownedTails(UnownedObjects):
     def _unowned(self, owners: Owners) -> list[str]:
         with self._database.read() as session:
             current = set(session.scalars(current_tails(set(owners.values()))))
-        return [key for key in owners if key not in current]
+        return sorted(set(owners) - current)
 
 
 class UnownedRenditions(UnownedObjects):
