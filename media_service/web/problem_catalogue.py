@@ -63,6 +63,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "Piece unfinished",
         "One of the partial uploads that are to be joined has not all its bytes yet.",
     ),
+    "too-many-partial-uploads": (
+        "Too many pieces",
+        "An upload token may have 16 partial uploads at a time for each of its files. Join them, or end some.",
+    ),
     "unsupported-interop-version": (
         "Unsupported draft version",
         "`versions` lists the versions of the IETF draft that are spoken here.",
