@@ -65,7 +65,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     ),
     "too-many-partial-uploads": (
         "Too many pieces",
-        "An upload token may have 16 partial uploads at a time for each of its files. Join them, or end some.",
+        "An upload token may have 16 partial uploads for each of its files. Join them, or end some.",
     ),
     "unsupported-interop-version": (
         "Unsupported draft version",
