@@ -26,6 +26,7 @@ from media_service.auth.token_keys import TokenKeyring
 from media_service.auth.tokens import AccessTokens
 from media_service.backends import create_storage
 from media_service.broker.client import Doorbell, JobSender
+from media_service.broker.messages import Lane
 from media_service.broker.urls import redis_url
 from media_service.config import Settings, load_settings
 from media_service.database import Database
@@ -44,6 +45,10 @@ from media_service.storage.aio import AsyncStorage
 from media_service.storage.local_files import DIRECTORY_MODE
 from media_service.storage.port import PresignsDownloads
 from media_service.storage.upload_memory import UploadMemory
+from media_service.transforms.router import router as images_router
+from media_service.transforms.service import ImageService
+from media_service.transforms.signing import ImageSigner
+from media_service.transforms.single_flight import SingleFlight
 from media_service.uploads.destinations import StorageDestination
 from media_service.uploads.finalizer import Finalizer
 from media_service.uploads.policy import UploadPolicy
@@ -98,8 +103,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     for router in (
-        uploads_router, files_router, downloads_router, jobs_router, auth_router, credentials_router,
-        me_router, users_router, health.router, problem_pages.router,
+        uploads_router, files_router, downloads_router, images_router, jobs_router, auth_router,
+        credentials_router, me_router, users_router, health.router, problem_pages.router,
     ):  # fmt: skip
         app.include_router(router)
     install_problem_handlers(app)
@@ -135,7 +140,11 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
     memory = UploadMemory(limit_bytes=settings.upload_memory, spill_dir=settings.spill_dir)
     memory.spill_dir.mkdir(DIRECTORY_MODE, parents=True, exist_ok=True)
 
-    bell = Doorbell(JobSender(settings.effective_broker_url), window=settings.lane_window)
+    bell = Doorbell(
+        JobSender(settings.effective_broker_url),
+        window=settings.lane_window,
+        windows={Lane.RENDER: settings.image_render_queue},
+    )
     bell.start()
     stack.callback(bell.close)
 
@@ -170,12 +179,25 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
     app.state.files = FileService(
         database=database, bell=bell, presets=settings.presets, job_max_attempts=settings.job_max_attempts
     )
+    signer = await auth.url_signer()
     app.state.downloads = DownloadService(
         database=database,
-        signer=await auth.url_signer(),
+        signer=signer,
         presigner=blobs if isinstance(blobs, PresignsDownloads) else None,
         presets=settings.presets,
         base_url=settings.base_url,
+    )
+    flight = SingleFlight(
+        database, bell, patience=settings.image_render_timeout, message_lease=settings.job_resend_after
+    )
+    stack.push_async_callback(flight.close)
+    app.state.images = ImageService(
+        database=database,
+        flight=flight,
+        signer=ImageSigner(signer, settings.base_url),
+        bounds=settings.image_bounds,
+        presets=settings.presets,
+        auto_formats=settings.image_auto_formats,
     )
     redis = Redis.from_url(
         redis_url(settings.effective_redis_url), socket_timeout=2, socket_connect_timeout=2

@@ -1,6 +1,7 @@
 """Composition root of a worker process: builds its singletons, once. Worker room."""
 
 import threading
+from datetime import timedelta
 from uuid import UUID
 
 from media_service.backends import create_storage
@@ -9,10 +10,14 @@ from workers.config import WorkerSettings, load_worker_settings
 from workers.jobs.context import JobContext
 from workers.jobs.leases import LeaseKeeper
 from workers.jobs.presence import Presence
+from workers.jobs.render_transform import render_transform
 from workers.jobs.run import run_job
 from workers.processing.limits import ImageLimits, SandboxLimits
 from workers.processing.sandbox import Sandbox
 from workers.scratch import ScratchFolder
+
+RENDER_MARGIN = timedelta(seconds=10)
+"""For fetching and storing what a sandbox child makes in its time."""
 
 
 class Runtime:
@@ -42,10 +47,14 @@ class Runtime:
             presets=settings.presets,
             scratch_root=self._scratch.path,
             max_source_bytes=settings.worker_max_source_bytes,
+            render_lease=timedelta(seconds=settings.worker_sandbox_wall_seconds) + RENDER_MARGIN,
         )
 
     def run_job(self, job_id: UUID) -> None:
         run_job(job_id, self._context, self._keeper)
+
+    def render(self, file_id: UUID, digest: str) -> None:
+        render_transform(file_id, digest, self._context)
 
     def close(self) -> None:
         """Let go of everything; jobs that still run are left to their leases."""

@@ -21,6 +21,7 @@ What is no HTTP/1.1, or a head that never ends, is answered before any operation
 TAGS = [
     {"name": "Files", "description": "Upload, list, describe, change and delete files."},
     {"name": "Downloads", "description": "The bytes of originals and renditions."},
+    {"name": "Images", "description": "Images on the fly: any size, fit and format, by URL."},
     {"name": "Jobs", "description": "What the workers do."},
     {"name": "Accounts", "description": "Users, logins and API keys."},
     {"name": "Operations", "description": "Whether the service is well."},

@@ -32,12 +32,12 @@ def process_file(job: ClaimedJob, context: JobContext) -> None:
     longer wanted. Idempotent: a second run makes the same objects and rows.
     """
     file = _load(job, context)
-    _check_size(file, context.max_source_bytes)
+    check_size(file, context.max_source_bytes)
     presets = _wanted(job, context.presets)
     with TemporaryDirectory(prefix="job-", dir=context.scratch_root) as scratch:
         source = Path(scratch, "original")
         context.storage.download(file.key, source)
-        _check_integrity(source, file)
+        check_integrity(source, key=file.key, sha256=file.sha256)
         output = Path(scratch, "renditions")
         output.mkdir()
         made = context.sandbox.process_image(
@@ -67,7 +67,7 @@ def _load(job: ClaimedJob, context: JobContext) -> File:
     return file
 
 
-def _check_size(file: File, limit_bytes: int) -> None:
+def check_size(file: File, limit_bytes: int) -> None:
     """Raises MediaServiceError (unprocessable) before a byte is fetched."""
     if file.size_bytes > limit_bytes:
         raise MediaServiceError(
@@ -84,15 +84,15 @@ def _wanted(job: ClaimedJob, presets: Sequence[Preset]) -> list[Preset]:
     return [preset for preset in presets if names is None or preset.name in names]
 
 
-def _check_integrity(source: Path, file: File) -> None:
-    """Never make anything of bytes that are not those that were uploaded.
+def check_integrity(source: Path, *, key: str, sha256: str | None) -> None:
+    """Never make anything of bytes that are not those that were stored.
 
     Raises MediaServiceError (damaged): a storage that gave wrong bytes once may give the right ones.
     """
     with source.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    if file.sha256 not in {None, sha256}:
-        log.error("storage.bytes_damaged", key=file.key, size_bytes=source.stat().st_size)
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if sha256 not in {None, found}:
+        log.error("storage.bytes_damaged", key=key, size_bytes=source.stat().st_size)
         raise MediaServiceError(
             ErrorKind.DAMAGED, "integrity", "The storage gave other bytes than were uploaded."
         )

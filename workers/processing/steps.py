@@ -102,7 +102,7 @@ def choose_orientation(work: Work) -> None:
 def open_decoder(work: Work) -> None:
     """Open the decoder, and check its own reading of the header: two parsers may be told different sizes."""
     shrink = jpeg_shrink(work.header.size, upright(work.largest, work.orientation))
-    with _decoding():
+    with decoding():
         work.decoded = decode.decode(work.request.source, work.source_format.name, shrink=shrink)
     work.image = work.decoded.image
     header_probe.check_size(Size(work.image.width, work.image.height), work.limits)
@@ -111,7 +111,7 @@ def open_decoder(work: Work) -> None:
 
 def shrink_to_largest(work: Work) -> None:
     """Decode, by pulling all rows through the first resize into memory. Damage in the file shows here."""
-    with _decoding():
+    with decoding():
         work.image = pixels.resize(work.image, upright(work.largest, work.orientation)).copy_memory()
     work.decoded = None  # its buffers are the largest of all
 
@@ -158,7 +158,7 @@ def _write(work: Work, index: int) -> dict[str, Any]:
 
 
 @contextmanager
-def _decoding() -> Iterator[None]:
+def decoding() -> Iterator[None]:
     """Whatever a decoder raises is the file's fault, unless it ran out of memory."""
     try:
         yield
