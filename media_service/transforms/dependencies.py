@@ -1,6 +1,7 @@
 """The image service of this process, and what an image is asked for with. API room."""
 
 from typing import Annotated
+
 from fastapi import Depends, Path, Request
 
 from media_service.transforms.service import ImageService
@@ -14,7 +15,5 @@ async def get_images(request: Request) -> ImageService:
 Images = Annotated[ImageService, Depends(get_images)]
 Options = Annotated[
     str,
-    Path(
-        description="Options such as `w_400,h_300,fit_cover,q_80,f_webp`, in any order, or a preset: `p_thumb`."
-    ),
+    Path(description="Such as `w_400,h_300,fit_cover,q_80,f_webp`, in any order, or a preset: `p_thumb`."),
 ]

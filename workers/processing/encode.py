@@ -43,6 +43,9 @@ def _encode_png(image: pyvips.Image, path: str, _quality: int) -> None:
 
 
 def _encode_avif(image: pyvips.Image, path: str, quality: int) -> None:
+    # Even with keep="none" libvips writes it as irot, and the picture, upright by now, would be turned again.
+    image = image.copy()
+    image.remove("orientation")
     image.heifsave(path, compression="av1", Q=quality, effort=AVIF_EFFORT, keep="none")
 
 
