@@ -17,6 +17,7 @@ from media_service import migrations
 from media_service.auth.service import AuthService
 from media_service.auth.token_keys import TokenKeyring
 from media_service.broker import embedded
+from media_service.broker.messages import Lane
 from media_service.config import ENV_FILE, Settings, exposed_env_file, load_settings
 from media_service.database import Database
 from media_service.exceptions import ErrorKind, MediaServiceError
@@ -95,9 +96,14 @@ def serve() -> None:
 
 
 @app.command()
-def worker() -> None:
+def worker(
+    *,
+    lanes: Annotated[
+        str | None, typer.Option(help="What it works on, as uploads,backfill; default: MEDIA_WORKER_LANES.")
+    ] = None,
+) -> None:
     """Run a worker only."""
-    _become("worker")
+    _become("worker", *([] if lanes is None else [f"--lanes={lanes}"]))
 
 
 @app.command()
@@ -217,8 +223,15 @@ def _children(settings: Settings) -> list[Child]:
     # A setting that only the workers know must stop the start too, not make them die again and again.
     children.append(Child("check", [sys.executable, "-m", "workers", "check"], env=env, once=True))
     # The API comes last: the start is over when it answers, and the others load meanwhile.
-    for role in ("worker", "dispatcher"):
-        argv = [sys.executable, "-m", "workers", role]
+    worker = [sys.executable, "-m", "workers", "worker"]
+    waited_for = f"--lanes={Lane.RENDER}"
+    others = f"--lanes={','.join(lane for lane in Lane if lane is not Lane.RENDER)}"
+    for role, argv in {
+        "worker": [*worker, others],
+        # A process of its own: no number of uploads, however slow, keeps an image on the fly waiting.
+        "renderer": [*worker, waited_for],
+        "dispatcher": [sys.executable, "-m", "workers", "dispatcher"],
+    }.items():
         children.append(child(role, argv, env=env, grace_seconds=WORKER_GRACE_SECONDS))
     children.append(
         child(

@@ -8,6 +8,7 @@ import structlog
 
 from media_service.backends import create_storage
 from media_service.broker.client import JobSender
+from media_service.broker.messages import Lane
 from media_service.exceptions import MediaServiceError
 from media_service.observability import configure_logging
 from workers.config import load_worker_settings
@@ -35,6 +36,7 @@ def run() -> None:
         window=settings.lane_window,
         resend_after=settings.job_resend_after,
         leadership=settings.worker_dispatch_interval * LEADERSHIP_ROUNDS,
+        limits={Lane.BACKFILL: settings.worker_backfill_limit},
     )
     dispatcher = Dispatcher(database, sender, rules)
     sweeper = create_sweeper(settings, database, storage, grace=settings.worker_sweep_grace)

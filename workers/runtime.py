@@ -6,6 +6,7 @@ from uuid import UUID
 
 from media_service.backends import create_storage
 from media_service.blocking_database import Database
+from media_service.broker.messages import Lane
 from workers.config import WorkerSettings, load_worker_settings
 from workers.jobs.context import JobContext
 from workers.jobs.leases import LeaseKeeper
@@ -37,7 +38,10 @@ class Runtime:
         self._keeper = LeaseKeeper(self._database, lease=settings.job_lease)
         self._keeper.start()
         self._presence = Presence(
-            self._database, missing_layers=self._missing_layers, beat=settings.worker_heartbeat
+            self._database,
+            missing_layers=self._missing_layers,
+            beat=settings.worker_heartbeat,
+            lanes=() if set(settings.worker_lanes) == set(Lane) else settings.worker_lanes,
         )
         self._presence.start()
         self._context = JobContext(
@@ -72,7 +76,8 @@ class Runtime:
 
 def create_database(settings: WorkerSettings) -> Database:
     # One connection per job at once, one for the leases, one to say that the process lives.
-    return Database(settings.effective_database_url, pool_size=settings.worker_concurrency + 2)
+    jobs_at_once = max(settings.worker_concurrency, settings.worker_render_concurrency)
+    return Database(settings.effective_database_url, pool_size=jobs_at_once + 2)
 
 
 _lock = threading.Lock()

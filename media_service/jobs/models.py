@@ -105,4 +105,6 @@ class WorkerProcess(Base):
     """For who reads the table; no answer of the API shows it."""
     missing_layers: Mapped[list[str]]
     """Walls of the sandbox that the kernel of its machine lacks (`workers/processing/layers.py`)."""
+    lanes: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
+    """What it works on; empty: all lanes."""
     alive_until_ms: Mapped[int] = mapped_column(BigInteger)

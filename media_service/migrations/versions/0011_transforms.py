@@ -1,7 +1,8 @@
-"""results of images on the fly; queued jobs by owner, so that a lane can be fair"""
+"""results of images on the fly; lanes of workers; queued jobs by owner, so that a lane can be fair"""
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0011"
 down_revision = "0007"
@@ -32,6 +33,15 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("file_id", "digest", name=op.f("pk_transforms")),
     )
+    op.add_column(
+        "worker_processes",
+        sa.Column(
+            "lanes",
+            sa.JSON().with_variant(postgresql.JSONB(), "postgresql"),
+            nullable=False,
+            server_default="[]",
+        ),
+    )
     op.create_index(
         "ix_jobs_queued_by_owner",
         "jobs",
@@ -43,4 +53,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index("ix_jobs_queued_by_owner", "jobs")
+    op.drop_column("worker_processes", "lanes")
     op.drop_table("transforms")
