@@ -126,6 +126,22 @@ def sweep(
 
 
 @app.command()
+def backfill(
+    *,
+    preset: Annotated[
+        list[str] | None, typer.Option(help="Only this preset; can be repeated. Default: all of them.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count the files.")] = False,
+) -> None:
+    """Queue all images that lack a preset as it is configured now; workers make it in the background."""
+    _become(
+        "backfill",
+        *(f"--preset={name}" for name in preset or ()),
+        *(["--dry-run"] if dry_run else []),
+    )
+
+
+@app.command()
 def migrate(
     *,
     check: Annotated[bool, typer.Option(help="Also see whether models and migrations agree.")] = False,

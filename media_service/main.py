@@ -28,6 +28,9 @@ from media_service.backends import create_storage
 from media_service.broker.client import Doorbell, JobSender
 from media_service.broker.messages import Lane
 from media_service.broker.urls import redis_url
+from media_service.capabilities.description import CapabilityDescription, describe_images
+from media_service.capabilities.router import router as capabilities_router
+from media_service.capabilities.schemas import UploadCapabilities
 from media_service.config import Settings, load_settings
 from media_service.database import Database
 from media_service.downloads.router import router as downloads_router
@@ -51,6 +54,7 @@ from media_service.transforms.signing import ImageSigner
 from media_service.transforms.single_flight import SingleFlight
 from media_service.uploads.destinations import StorageDestination
 from media_service.uploads.finalizer import Finalizer
+from media_service.uploads.limits import MAX_PARTS
 from media_service.uploads.policy import UploadPolicy
 from media_service.uploads.router import router as uploads_router
 from media_service.uploads.service import UploadService
@@ -104,7 +108,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     for router in (
         uploads_router, files_router, downloads_router, images_router, jobs_router, auth_router,
-        credentials_router, me_router, users_router, health.router, problem_pages.router,
+        credentials_router, me_router, users_router, capabilities_router, health.router, problem_pages.router,
     ):  # fmt: skip
         app.include_router(router)
     install_problem_handlers(app)
@@ -209,7 +213,18 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
 
     app.state.required_checks = {"database": database.check, "storage": storage.check}
     app.state.optional_checks = {"redis": check_redis}
-    app.state.missing_layers = LivingWorkers(database).missing_layers
+    living = LivingWorkers(database)
+    app.state.missing_layers = living.missing_layers
+    app.state.capabilities = CapabilityDescription(
+        UploadCapabilities(
+            max_file_size=settings.max_file_size,
+            allowed_types=list(settings.allowed_types),
+            max_parts=MAX_PARTS,
+        ),
+        describe_images(settings.presets, settings.image_bounds, settings.image_auto_formats),
+        registration=settings.allow_registration,
+        living_lanes=living.lanes,
+    )
 
 
 async def _start_accounts(

@@ -1,4 +1,4 @@
-"""`python -m workers check|worker|dispatcher|sweep`. Composition root."""
+"""`python -m workers check|worker|dispatcher|sweep|backfill`. Composition root."""
 
 import argparse
 import os
@@ -61,6 +61,13 @@ def run_sweep(options: argparse.Namespace) -> None:
     sweep(dry_run=options.dry_run, grace=options.grace)
 
 
+def run_backfill(options: argparse.Namespace) -> None:
+    """Queue every file that lacks a preset as it is now."""
+    from workers.backfill import backfill
+
+    backfill(options.preset, dry_run=options.dry_run)
+
+
 def main(arguments: list[str]) -> int:
     """Returns the exit code; 2 for arguments that nobody understands (argparse says which)."""
     options = _parser().parse_args(arguments)
@@ -75,7 +82,7 @@ def main(arguments: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m workers")
-    roles = parser.add_subparsers(required=True, metavar="check|worker|dispatcher|sweep")
+    roles = parser.add_subparsers(required=True, metavar="check|worker|dispatcher|sweep|backfill")
     roles.add_parser("check").set_defaults(run=lambda _: None)
     worker = roles.add_parser("worker")
     worker.add_argument("--lanes")
@@ -85,6 +92,10 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument("--dry-run", action="store_true")
     sweep.add_argument("--grace", type=_duration)
     sweep.set_defaults(run=run_sweep)
+    backfill = roles.add_parser("backfill")
+    backfill.add_argument("--preset", action="append")
+    backfill.add_argument("--dry-run", action="store_true")
+    backfill.set_defaults(run=run_backfill)
     return parser
 
 

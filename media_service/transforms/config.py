@@ -15,7 +15,8 @@ class PresetSettings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     presets: tuple[Preset, ...] = DEFAULT_PRESETS
-    """A JSON list of `{"name", "width_px", "height_px", "format", "quality"}`."""
+    """A JSON list of `{"name", "width_px", "height_px", "fit", "format", "quality", "kinds"}`. Changing one
+    makes it another recipe: new files get the new one, `backfill` makes it for those that are there."""
     image_max_side_px: Annotated[int, Field(ge=16, le=MAX_RENDITION_SIDE_PX)] = 4096
     """Longest side that a URL may ask for, `dpr` included. A screen of today is 3840 wide; larger costs every
     render memory and time out of proportion."""

@@ -151,6 +151,7 @@ def spec_of_preset(preset: Preset) -> ImageSpec:
     return ImageSpec(
         width=preset.width_px,
         height=preset.height_px,
+        fit=preset.fit,
         quality=preset.quality,
         format=preset.format,
         preset=preset.name,

@@ -34,6 +34,7 @@ PUBLIC = {
     "/openapi.json",
     "/problems",
     "/problems/{code}",
+    "/v1/capabilities",
     "/v1/auth/token",
     "/v1/auth/refresh",
     "/v1/auth/register",

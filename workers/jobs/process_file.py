@@ -12,7 +12,7 @@ from media_service.events.models import EventType, event
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.faultpoints import reach
 from media_service.files import queries
-from media_service.files.lifecycle import FileStatus
+from media_service.files.lifecycle import FileKind, FileStatus
 from media_service.files.models import File, Rendition
 from media_service.jobs import queries as jobs
 from media_service.jobs.lifecycle import JobStatus
@@ -79,9 +79,13 @@ def check_size(file: File, limit_bytes: int) -> None:
 
 
 def _wanted(job: ClaimedJob, presets: Sequence[Preset]) -> list[Preset]:
-    """The presets that the job names, or all; one that was configured away meanwhile is left out."""
+    """The presets that the job names, or all of images; one that was configured away is left out."""
     names = job.payload.get("renditions")
-    return [preset for preset in presets if names is None or preset.name in names]
+    return [
+        preset
+        for preset in presets
+        if (preset.name in names if names is not None else FileKind.IMAGE.value in preset.kinds)
+    ]
 
 
 def check_integrity(source: Path, *, key: str, sha256: str | None) -> None:

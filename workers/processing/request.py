@@ -13,6 +13,7 @@ class Target:
     height_px: int
     format: str
     quality: int
+    fit: str = "inside"
 
 
 @dataclass(frozen=True, slots=True)

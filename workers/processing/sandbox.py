@@ -184,4 +184,4 @@ def _to_edit(spec: ImageSpec) -> Edit:
 
 
 def _to_targets(presets: Sequence[Preset]) -> tuple[Target, ...]:
-    return tuple(Target(p.width_px, p.height_px, p.format, p.quality) for p in presets)
+    return tuple(Target(p.width_px, p.height_px, p.format, p.quality, p.fit) for p in presets)

@@ -12,6 +12,7 @@ from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.transforms.grammar import ImageBounds, parse_options
 from media_service.transforms.image_spec import ImageSpec
 from media_service.transforms.negotiation import in_shown_format
+from media_service.transforms.spec import Preset
 from tests.support import images
 from workers.processing.limits import ImageLimits, SandboxLimits
 from workers.processing.request import MARK_FILE
@@ -345,3 +346,21 @@ def test_watermark_of_half_opacity_lets_the_picture_through(edit: Edit):
     red, green, blue = picture.getpixel((50, 50))  # type: ignore[misc]  # three bands
     assert red == 255
     assert 120 <= green == blue <= 135
+
+
+def test_preset_that_fills_its_box_is_cut_out_of_the_same_cascade(sandbox: Sandbox, tmp_path: Path):
+    source, output_dir = tmp_path / "source", tmp_path / "output"
+    source.write_bytes(PNG)
+    output_dir.mkdir()
+    presets = (
+        Preset(name="square", width_px=100, height_px=100, fit="cover", format="png"),
+        Preset(name="wide", width_px=400, height_px=100, fit="cover", format="png"),
+        Preset(name="whole", width_px=320, height_px=320, format="png"),
+        Preset(name="new", width_px=64, height_px=64, format="avif"),
+    )
+    made = sandbox.process_image(source, content_type="image/png", presets=presets, output_dir=output_dir)
+    square, wide, whole = (Image.open(rendition.path) for rendition in made.renditions[:3])
+    assert difference(square, cropped(SCENE, (100, 100), (0.5, 0.5))) < 1.5
+    assert difference(wide, cropped(SCENE, (400, 100), (0.5, 0.5))) < 1.5
+    assert difference(whole, SCENE.resize((320, 240), LANCZOS)) < 1.5
+    assert (made.renditions[3].content_type, made.renditions[3].width_px) == ("image/avif", 64)

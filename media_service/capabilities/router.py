@@ -1,0 +1,15 @@
+"""`/v1/capabilities`: what the service takes, before anybody sends it anything. API room."""
+
+from fastapi import APIRouter, Request
+
+from media_service.capabilities.description import CapabilityDescription
+from media_service.capabilities.schemas import Capabilities
+
+router = APIRouter(prefix="/v1", tags=["Operations"])
+
+
+@router.get("/capabilities")
+async def get_capabilities(request: Request) -> Capabilities:
+    """What the service takes and makes: types, sizes, limits, presets, and which work is done now."""
+    description: CapabilityDescription = request.app.state.capabilities
+    return await description.describe()
