@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 from uuid import UUID
 
@@ -39,7 +40,7 @@ class Watermark:
     opacity: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ImageSpec:
     """Checked options (`grammar.py` makes them). `width` and `height` are px of the result, `dpr` included.
 
@@ -76,12 +77,13 @@ class ImageSpec:
         """The one spelling of these options: in one order, without those that say what holds anyway."""
         return self.options if self.preset is None else f"p_{self.preset}"
 
-    @property
+    # Without slots, so that these two are computed once: a spec lives in the caches of `service.py`.
+    @cached_property
     def options(self) -> str:
         """The canonical text of what decides the pixels, whichever preset it came from."""
         return ",".join(f"{name}_{value}" for name, value in self._parts()) or "f_auto"
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Digest of all that decides the pixels: 16 hex digits, a segment of the result's key."""
         return hashlib.sha256(f"{PIPELINE_VERSION};{self.options}".encode()).hexdigest()[:16]

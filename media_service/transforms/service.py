@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache, partial
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -32,6 +33,9 @@ PRIVATE_CACHE = "private, no-cache"
 """Kept by the client alone, and checked by ETag before each use."""
 PUBLIC_CACHE = "public, max-age=300"
 """Presets of public files: the file may turn private, and the preset may be changed."""
+
+CACHED_SPECS = 4096
+"""Options that are remembered as they were read; some 500 bytes each."""
 
 OPAQUE_TYPES = frozenset({"image/jpeg", "image/bmp"})
 """Have no transparency, known before the file was processed."""
@@ -81,9 +85,11 @@ class ImageService:
         self._database = database
         self._flight = flight
         self._signer = signer
-        self._bounds = bounds
-        self._presets = presets
-        self._auto_formats = auto_formats
+        # The same few options come again and again, and reading them costs as much as the query.
+        self._parse = lru_cache(CACHED_SPECS)(partial(parse_options, bounds=bounds, presets=presets))
+        self._in_shown_format = lru_cache(CACHED_SPECS)(
+            partial(in_shown_format, preferred=tuple(auto_formats))
+        )
         self._recipes = {preset.name: preset.recipe for preset in presets}
 
     async def find(self, request: ImageRequest, caller: Caller | None) -> Representation:
@@ -93,7 +99,7 @@ class ImageService:
         image or cannot be read, 503 if it was not there in time.
         """
         started = time.perf_counter()
-        spec = parse_options(request.options, bounds=self._bounds, presets=self._presets)
+        spec = self._parse(request.options)
         found = await self._database.run_read(lambda session: self._read(session, request, spec, caller))
         looked = time.perf_counter()
         stored = found.stored or await self._flight.get(found.file.id, found.spec)
@@ -113,7 +119,7 @@ class ImageService:
 
     async def sign(self, file_id: UUID, caller: Caller, options: str, *, expires_in: timedelta) -> ImageUrl:
         """A URL for an image of a file of the caller's. Raises MediaServiceError (400, 404, 422)."""
-        spec = parse_options(options, bounds=self._bounds, presets=self._presets)
+        spec = self._parse(options)
         file = await self._database.run_read(
             lambda session: session.scalars(files.BARE_FILE, {"file_id": file_id}).one_or_none()
         )
@@ -129,9 +135,8 @@ class ImageService:
         row = session.scalars(files.BARE_FILE, {"file_id": request.file_id}).one_or_none()
         file, cache_control = self._admitted(row, spec, request, caller)
         _check_is_image(file)
-        concrete = in_shown_format(
-            spec, request.accept, preferred=self._auto_formats, may_have_alpha=_may_have_alpha(file)
-        )
+        accept = request.accept if spec.format == "auto" else None
+        concrete = self._in_shown_format(spec, accept, may_have_alpha=_may_have_alpha(file))
         return _Found(file, concrete, cache_control, self._stored(session, file, concrete))
 
     def _admitted(

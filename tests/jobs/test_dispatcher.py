@@ -204,6 +204,25 @@ def test_lane_with_a_limit_counts_what_is_running_and_what_was_sent(
     assert lane == [jobs[1].id, jobs[2].id]
 
 
+def test_lane_with_a_limit_is_filled_up_between_rounds_while_there_is_work(
+    clean_backend: Backend, owner: Owner, broker: Broker
+):
+    dispatcher = Dispatcher(clean_backend.database, broker, replace(RULES, limits={Lane.BACKFILL: 1}))
+    dispatcher.run_round()
+    assert not dispatcher.has_limited_work
+    jobs = [add_job(clean_backend, owner, lane=Lane.BACKFILL.value) for _ in range(3)]
+    dispatcher.run_round()
+    lane = broker.lanes[Lane.BACKFILL]
+    for job in jobs:
+        assert lane == [job.id]
+        dispatcher.top_up()
+        assert lane == [job.id]
+        lane.clear()
+        change_job(clean_backend, job.id, status=JobStatus.SUCCEEDED)
+        dispatcher.top_up()
+    assert not dispatcher.has_limited_work
+
+
 def test_thousands_of_jobs_of_one_lane_hold_up_no_other(
     clean_backend: Backend, owner: Owner, broker: Broker, dispatcher: Dispatcher
 ):

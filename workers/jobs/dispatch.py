@@ -62,6 +62,7 @@ class Dispatcher:
         self._rules = rules
         self._id = uuid4()
         self._last_owner: dict[Lane, UUID] = {}
+        self._waiting: set[Lane] = set()
 
     def run_round(self) -> bool:
         """Returns whether this dispatcher leads. Raises MediaServiceError (unavailable)."""
@@ -72,6 +73,19 @@ class Dispatcher:
         for lane in Lane:
             self._fill(lane)
         return True
+
+    @property
+    def has_limited_work(self) -> bool:
+        """Whether the last look saw due jobs in a lane with a limit, where the end of one makes room."""
+        return not self._waiting.isdisjoint(self._rules.limits)
+
+    def top_up(self) -> None:
+        """Fill the lanes with a limit, between two rounds of a leader. Raises MediaServiceError (unavailable).
+
+        A limit of one job at once would else be one job per round, however short.
+        """
+        for lane in self._rules.limits:
+            self._fill(lane)
 
     def _lead(self) -> bool:
         with self._database.transaction() as session:
@@ -100,7 +114,9 @@ class Dispatcher:
     def _fill(self, lane: Lane) -> None:
         """Send what is due, but never more than lets a lane hold its window of messages."""
         if self._next_owner(lane, after=None) is None:
+            self._waiting.discard(lane)
             return
+        self._waiting.add(lane)
         room = self._room(lane)
         if room <= 0:
             return
