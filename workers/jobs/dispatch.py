@@ -80,7 +80,7 @@ class Dispatcher:
         return not self._waiting.isdisjoint(self._rules.limits)
 
     def top_up(self) -> None:
-        """Fill the lanes with a limit, between two rounds of a leader. Raises MediaServiceError (unavailable).
+        """Fill the lanes with a limit, between a leader's rounds. Raises MediaServiceError (unavailable).
 
         A limit of one job at once would else be one job per round, however short.
         """
