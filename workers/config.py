@@ -52,7 +52,7 @@ class WorkerSettings(Settings):
 
     @field_validator("worker_lanes", mode="before")
     @classmethod
-    def _split(cls, value: Any) -> Any:
+    def _split_lanes(cls, value: Any) -> Any:
         return parse_lanes(value) if isinstance(value, str) else value
 
     @model_validator(mode="after")

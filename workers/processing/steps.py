@@ -49,8 +49,16 @@ class Work:
         return max([fit_inside(self.displayed, placeholder.BOX), *map(self.whole, self.request.targets)])
 
     def whole(self, target: Target) -> Size:
-        """The whole picture as a target needs it, before anything is cut off."""
-        return resized(self.displayed, width=target.width_px, height=target.height_px, fit=target.fit)
+        """The whole picture as a target needs it, before anything is cut off.
+
+        A strip that would have to be enlarged beyond the limits to fill a box only fits it.
+        """
+        box = Size(target.width_px, target.height_px)
+        size = resized(self.displayed, width=box.width, height=box.height, fit=target.fit)
+        is_within = (
+            size.width * size.height <= self.limits.max_pixels and max(size) <= self.limits.max_side_px
+        )
+        return size if is_within else fit_inside(self.displayed, box)
 
     def answer(self) -> dict[str, Any]:
         return {
@@ -110,7 +118,6 @@ def open_decoder(work: Work) -> None:
 
 def shrink_to_largest(work: Work) -> None:
     """Decode, by pulling all rows through the first resize into memory. Damage in the file shows here."""
-    header_probe.check_size(work.largest, work.limits)  # a strip that fills a box is enlarged without bound
     with decoding():
         work.image = pixels.resize(work.image, upright(work.largest, work.orientation)).copy_memory()
     work.decoded = None  # its buffers are the largest of all
@@ -158,9 +165,9 @@ def _write(work: Work, index: int) -> dict[str, Any]:
 
 def _cropped(image: pyvips.Image, target: Target) -> pyvips.Image:
     """The middle of it, where a target is filled; the whole goes on to the next size."""
-    if target.fit != "cover":
-        return image
     box = Size(target.width_px, target.height_px)
+    if target.fit != "cover" or image.width < box.width or image.height < box.height:
+        return image
     left, top = place(Size(image.width, image.height), box, "center")
     return image.crop(left, top, *box)
 

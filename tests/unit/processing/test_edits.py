@@ -364,3 +364,12 @@ def test_preset_that_fills_its_box_is_cut_out_of_the_same_cascade(sandbox: Sandb
     assert difference(wide, cropped(SCENE, (400, 100), (0.5, 0.5))) < 1.5
     assert difference(whole, SCENE.resize((320, 240), LANCZOS)) < 1.5
     assert (made.renditions[3].content_type, made.renditions[3].width_px) == ("image/avif", 64)
+
+
+def test_strip_that_cannot_fill_a_box_of_a_preset_only_fits_it(sandbox: Sandbox, tmp_path: Path):
+    source, output_dir = tmp_path / "source", tmp_path / "output"
+    source.write_bytes(images.encode(Image.new("RGB", (8000, 2)), "PNG"))
+    output_dir.mkdir()
+    presets = (Preset(name="square", width_px=1000, height_px=1000, fit="cover"),)
+    made = sandbox.process_image(source, content_type="image/png", presets=presets, output_dir=output_dir)
+    assert (made.renditions[0].width_px, made.renditions[0].height_px) == (1000, 1)
