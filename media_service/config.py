@@ -31,8 +31,10 @@ from media_service.broker.embedded import embedded_socket
 from media_service.broker.urls import RedisAddress, socket_url
 from media_service.durations import Duration
 from media_service.exceptions import ErrorKind, MediaServiceError
+from media_service.files.config import CacheSettings
 from media_service.idempotency.config import IdempotencySettings
 from media_service.jobs.config import JobSettings
+from media_service.rate_limits.config import RateLimitSettings
 from media_service.storage.config import StorageSettings
 from media_service.transforms.config import PresetSettings
 from media_service.uploads.config import UploadSettings
@@ -102,10 +104,12 @@ class Settings(
     ServerSettings,
     HttpSettings,
     AuthSettings,
+    RateLimitSettings,
     StorageSettings,
     S3Settings,
     UploadSettings,
     IdempotencySettings,
+    CacheSettings,
     JobSettings,
     PresetSettings,
     BaseSettings,

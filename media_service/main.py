@@ -14,15 +14,19 @@ from redis.asyncio import Redis
 
 from media_service import __version__
 from media_service.auth.api_keys import ApiKeys
+from media_service.auth.guesses import Guesses
 from media_service.auth.identity import Identity
 from media_service.auth.key_usage import KeyUsage
+from media_service.auth.keyring import Keyring
+from media_service.auth.login_attempts import LoginAttempts
 from media_service.auth.logins import Logins
+from media_service.auth.models import SigningKey, TokenKey
 from media_service.auth.passwords import Passwords
 from media_service.auth.registration import Registration
 from media_service.auth.router import public_router as auth_router
 from media_service.auth.router import router as credentials_router
 from media_service.auth.service import AuthService
-from media_service.auth.token_keys import TokenKeyring
+from media_service.auth.signing import MAX_KEY_USE
 from media_service.auth.tokens import AccessTokens
 from media_service.backends import create_storage
 from media_service.broker.client import Doorbell, JobSender
@@ -34,7 +38,10 @@ from media_service.capabilities.schemas import UploadCapabilities
 from media_service.config import Settings, load_settings
 from media_service.database import Database
 from media_service.downloads.router import router as downloads_router
+from media_service.downloads.router import signed_router, signing_router
 from media_service.downloads.service import DownloadService
+from media_service.files.cache import AnswerCache, cache_client
+from media_service.files.descriptions import FileDescriptions
 from media_service.files.presentation import FilePresenter
 from media_service.files.router import router as files_router
 from media_service.files.service import FileService
@@ -44,14 +51,19 @@ from media_service.jobs.router import router as jobs_router
 from media_service.jobs.service import JobService
 from media_service.migrations import require_newest
 from media_service.observability import configure_logging
+from media_service.quotas.turns import OwnerTurns
+from media_service.rate_limits.limiter import RateLimiter
+from media_service.rate_limits.redis_counts import RedisCounts
 from media_service.storage.aio import AsyncStorage
 from media_service.storage.local_files import DIRECTORY_MODE
 from media_service.storage.port import PresignsDownloads
 from media_service.storage.upload_memory import UploadMemory
 from media_service.transforms.router import router as images_router
+from media_service.transforms.router import signing_router as image_signing_router
 from media_service.transforms.service import ImageService
-from media_service.transforms.signing import ImageSigner
 from media_service.transforms.single_flight import SingleFlight
+from media_service.upload_tokens.router import router as upload_tokens_router
+from media_service.upload_tokens.service import UploadTokens
 from media_service.uploads.destinations import StorageDestination
 from media_service.uploads.finalizer import Finalizer
 from media_service.uploads.limits import MAX_PARTS
@@ -76,6 +88,7 @@ from media_service.web.internal_errors import InternalErrors
 from media_service.web.lingering_close import LingeringClose
 from media_service.web.openapi import DESCRIPTION, TAGS, install_openapi, operation_id
 from media_service.web.problems import install_problem_handlers
+from media_service.web.rate_limit_fields import RateLimitFields
 from media_service.web.request_context import RequestContext
 from media_service.web.secure_headers import SecureHeaders
 
@@ -107,14 +120,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     for router in (
-        uploads_router, files_router, downloads_router, images_router, jobs_router, auth_router,
-        credentials_router, me_router, users_router, capabilities_router, health.router, problem_pages.router,
+        uploads_router, files_router, downloads_router, signing_router, signed_router, images_router,
+        image_signing_router, jobs_router, auth_router, credentials_router, upload_tokens_router, me_router,
+        users_router, capabilities_router, health.router, problem_pages.router,
     ):  # fmt: skip
         app.include_router(router)
     install_problem_handlers(app)
     install_openapi(app)
     install_docs(app)
     # The last one added is the outermost: it must see what all the others do.
+    app.add_middleware(RateLimitFields)
     app.add_middleware(HeadAsGet)
     app.add_middleware(
         BodyGuard, idle_timeout=settings.body_idle_timeout, min_bytes_per_second=settings.body_min_rate
@@ -164,12 +179,15 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
     wanted_key = settings.admin_api_key.get_secret_value() if settings.admin_api_key else None
     announce_key(await auth.ensure_admin(wanted_key))
 
+    _start_rate_limits(app, settings, stack)
     await _start_accounts(app, settings, database, stack)
     app.state.storage = storage
     app.state.upload_memory = memory
     app.state.presenter = FilePresenter(settings.base_url)
     app.state.jobs = JobService(database)
+    turns = OwnerTurns()
     policy = UploadPolicy(settings.max_file_size, settings.allowed_types)
+    app.state.upload_tokens = UploadTokens(database, policy=policy)
     app.state.uploads = UploadService(
         database=database,
         storage=storage,
@@ -177,16 +195,22 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
         destination=StorageDestination(storage, sessions=sessions, policy=policy, memory=memory),
         keys=keys,
         finalizer=Finalizer(
-            database=database, sessions=sessions, bell=bell, job_max_attempts=settings.job_max_attempts
+            database=database,
+            sessions=sessions,
+            bell=bell,
+            job_max_attempts=settings.job_max_attempts,
+            turns=turns,
         ),
+        turns=turns,
     )
     app.state.files = FileService(
         database=database, bell=bell, presets=settings.presets, job_max_attempts=settings.job_max_attempts
     )
-    signer = await auth.url_signer()
+    await _start_descriptions(app, settings, stack)
+    signing_keys = Keyring(database, SigningKey, lifetime=MAX_KEY_USE)
     app.state.downloads = DownloadService(
         database=database,
-        signer=signer,
+        keyring=signing_keys,
         presigner=blobs if isinstance(blobs, PresignsDownloads) else None,
         presets=settings.presets,
         base_url=settings.base_url,
@@ -198,7 +222,8 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
     app.state.images = ImageService(
         database=database,
         flight=flight,
-        signer=ImageSigner(signer, settings.base_url),
+        keyring=signing_keys,
+        base_url=settings.base_url,
         bounds=settings.image_bounds,
         presets=settings.presets,
         auto_formats=settings.image_auto_formats,
@@ -227,6 +252,28 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
     )
 
 
+def _start_rate_limits(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> None:
+    """Limits that all processes share by Redis. Nothing is asked of it yet: it may be away."""
+    counts = RedisCounts(redis_url(settings.effective_redis_url), patience=settings.rate_limit_patience)
+    stack.push_async_callback(counts.close)
+    limiter = RateLimiter(counts, settings.limits())
+    app.state.rate_limiter = limiter
+    app.state.guesses = Guesses(limiter)
+    app.state.login_attempts = LoginAttempts(limiter, counts)
+
+
+async def _start_descriptions(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> None:
+    """What is shown of files, with the cache if there is to be one."""
+    cache = None
+    if settings.cache_ttl:
+        redis = cache_client(redis_url(settings.effective_redis_url))
+        stack.push_async_callback(redis.aclose)
+        cache = AnswerCache(redis, ttl=settings.cache_ttl)
+    app.state.descriptions = FileDescriptions(
+        app.state.files, app.state.presenter, cache=cache, base_url=settings.base_url
+    )
+
+
 async def _start_accounts(
     app: FastAPI, settings: Settings, database: Database, stack: AsyncExitStack
 ) -> None:
@@ -235,9 +282,9 @@ async def _start_accounts(
     usage.start()
     stack.push_async_callback(usage.close)
 
-    passwords = Passwords(threads=settings.password_threads)
+    passwords = Passwords(threads=settings.password_threads, max_waiting=settings.password_queue)
     tokens = AccessTokens(issuer=settings.base_url, lifetime=settings.access_token_ttl)
-    keyring = TokenKeyring(database, lifetime=settings.access_token_ttl)
+    keyring = Keyring(database, TokenKey, lifetime=settings.access_token_ttl)
 
     app.state.identity = Identity(database, tokens=tokens, keyring=keyring, usage=usage)
     app.state.logins = Logins(
@@ -247,7 +294,13 @@ async def _start_accounts(
         keyring=keyring,
         refresh_lifetime=settings.refresh_token_ttl,
     )
-    app.state.registration = Registration(database, passwords=passwords, is_open=settings.allow_registration)
+    app.state.registration = Registration(
+        database,
+        passwords=passwords,
+        is_open=settings.allow_registration,
+        quota_bytes=settings.default_quota_bytes,
+        quota_files=settings.default_quota_files,
+    )
     app.state.api_keys = ApiKeys(database)
     app.state.users = Users(database, passwords=passwords)
     app.state.user_removal = UserRemoval(database, job_max_attempts=settings.job_max_attempts)

@@ -3,7 +3,15 @@
 Foreign keys name tables of other domains, so whoever talks to the database needs all of them known.
 """
 
-from media_service.auth.models import ApiKey, LoginSession, RefreshToken, SigningKey, TokenKey, User
+from media_service.auth.models import (
+    ApiKey,
+    LoginSession,
+    RefreshToken,
+    SigningKey,
+    TokenKey,
+    UploadToken,
+    User,
+)
 from media_service.events.models import Event
 from media_service.files.models import File, FileTerm, Rendition
 from media_service.idempotency.models import IdempotencyKey
@@ -28,6 +36,7 @@ __all__ = [
     "TokenKey",
     "Transform",
     "UploadSession",
+    "UploadToken",
     "User",
     "WorkerProcess",
 ]

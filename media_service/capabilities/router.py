@@ -1,11 +1,15 @@
 """`/v1/capabilities`: what the service takes, before anybody sends it anything. API room."""
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 
 from media_service.capabilities.description import CapabilityDescription
 from media_service.capabilities.schemas import Capabilities
+from media_service.rate_limits.classes import RateClass
+from media_service.rate_limits.dependencies import AddressRateLimit
 
-router = APIRouter(prefix="/v1", tags=["Operations"])
+router = APIRouter(
+    prefix="/v1", tags=["Operations"], dependencies=[Depends(AddressRateLimit(RateClass.READ))]
+)
 
 
 @router.get("/capabilities")

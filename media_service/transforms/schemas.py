@@ -4,10 +4,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from media_service.auth.signing import MAX_KEY_USE
 from media_service.transforms.grammar import MAX_CHARACTERS
 
 DEFAULT_EXPIRY_SECONDS = 86_400
-MAX_EXPIRY_SECONDS = 31_536_000
+MAX_EXPIRY_SECONDS = int(MAX_KEY_USE.total_seconds())
 """A year: such URLs stand in pages and mails, and caches keep what they name for as long."""
 
 

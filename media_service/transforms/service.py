@@ -9,7 +9,9 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from media_service.auth.keyring import Keyring
 from media_service.auth.scopes import Caller
+from media_service.auth.signing import UrlSigner, single_valued
 from media_service.database import Database
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.files import queries as files
@@ -47,7 +49,7 @@ class ImageRequest:
 
     file_id: UUID
     options: str
-    query: Mapping[str, str]
+    query: Sequence[tuple[str, str]]
     """`exp`, `kid` and `sig`, where the URL is signed."""
     accept: str | None
 
@@ -56,6 +58,14 @@ class ImageRequest:
 class ImageUrl:
     url: str
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Signature:
+    """What a signed URL came with, and what can verify it."""
+
+    signer: ImageSigner
+    query: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +87,16 @@ class ImageService:
         *,
         database: Database,
         flight: SingleFlight,
-        signer: ImageSigner,
+        keyring: Keyring,
+        base_url: str,
         bounds: ImageBounds,
         presets: Sequence[Preset],
         auto_formats: Sequence[ImageFormat],
     ) -> None:
         self._database = database
         self._flight = flight
-        self._signer = signer
+        self._keyring = keyring
+        self._base_url = base_url
         # The same few options come again and again, and reading them costs as much as the query.
         self._parse = lru_cache(CACHED_SPECS)(partial(parse_options, bounds=bounds, presets=presets))
         self._in_shown_format = lru_cache(CACHED_SPECS)(
@@ -100,7 +112,10 @@ class ImageService:
         """
         started = time.perf_counter()
         spec = self._parse(request.options)
-        found = await self._database.run_read(lambda session: self._read(session, request, spec, caller))
+        signature = await self._signature(request.query)
+        found = await self._database.run_read(
+            lambda session: self._read(session, request, spec, caller, signature)
+        )
         looked = time.perf_counter()
         stored = found.stored or await self._flight.get(found.file.id, found.spec)
         timing = _server_timing(
@@ -126,35 +141,37 @@ class ImageService:
         _check_is_image(checked_owner(file, caller))
         assert file is not None  # noqa: S101 - `checked_owner` would have raised
         expires_at = datetime.now(UTC).replace(microsecond=0) + expires_in
-        url = self._signer.sign(file, spec, expires_at=int(expires_at.timestamp()))
-        return ImageUrl(url, expires_at)
+        signer = await self._signer(None)
+        return ImageUrl(signer.sign(file, spec, expires_at=int(expires_at.timestamp())), expires_at)
+
+    async def _signature(self, query: Sequence[tuple[str, str]]) -> _Signature | None:
+        """What shall let the request in, if it is a signature. Raises MediaServiceError (forbidden)."""
+        if not is_signed(query):
+            return None
+        given = single_valued(query)
+        return _Signature(await self._signer(given.get("kid")), given)
+
+    async def _signer(self, kid: str | None) -> ImageSigner:
+        return ImageSigner(UrlSigner(await self._keyring.keys(kid)), self._base_url)
 
     def _read(
-        self, session: Session, request: ImageRequest, spec: ImageSpec, caller: Caller | None
+        self,
+        session: Session,
+        request: ImageRequest,
+        spec: ImageSpec,
+        caller: Caller | None,
+        signature: _Signature | None,
     ) -> _Found:
-        row = session.scalars(files.BARE_FILE, {"file_id": request.file_id}).one_or_none()
-        file, cache_control = self._admitted(row, spec, request, caller)
+        statement = files.BARE_FILE if signature is None else files.FILE_OF_ENABLED_OWNER
+        row = session.scalars(statement, {"file_id": request.file_id}).one_or_none()
+        if signature is None:
+            file, cache_control = _admitted(row, spec, caller)
+        else:
+            file, cache_control = _let_in(row, spec, request.file_id, signature)
         _check_is_image(file)
         accept = request.accept if spec.format == "auto" else None
         concrete = self._in_shown_format(spec, accept, may_have_alpha=_may_have_alpha(file))
         return _Found(file, concrete, cache_control, self._stored(session, file, concrete))
-
-    def _admitted(
-        self, file: File | None, spec: ImageSpec, request: ImageRequest, caller: Caller | None
-    ) -> tuple[File, str]:
-        """The file, and who may keep the answer for how long."""
-        if is_signed(request.query):
-            if file is None:
-                raise file_not_found()
-            now = time.time()
-            expires_at = self._signer.verify(file, spec, request.query, now=now)
-            check_downloadable(file)
-            # A cache must not serve it for longer than the service would.
-            return file, f"public, max-age={int(expires_at - now)}, immutable"
-        file = check_may_render(file, spec, caller)
-        check_downloadable(file)
-        is_open = file.visibility is Visibility.PUBLIC and spec.preset is not None
-        return file, PUBLIC_CACHE if is_open else PRIVATE_CACHE
 
     def _stored(self, session: Session, file: File, spec: ImageSpec) -> Transform | Rendition | None:
         """The result, if there is one; a preset has usually been made when the file was uploaded."""
@@ -168,6 +185,27 @@ class ImageService:
         if row.error_code is not None:
             raise_failure(row, session.scalars(queries.NOW).one())
         return None
+
+
+def _let_in(file: File | None, spec: ImageSpec, file_id: UUID, signature: _Signature) -> tuple[File, str]:
+    """The file that a signature opens, and who may keep the answer for how long."""
+    now = time.time()
+    # Also for what is not there: only who was given a URL may learn that its file is gone.
+    epoch = 0 if file is None else file.url_epoch
+    expires_at = signature.signer.verify(file_id, spec, signature.query, epoch=epoch, now=now)
+    if file is None:
+        raise file_not_found()
+    check_downloadable(file)
+    # A cache must not serve it for longer than the service would.
+    return file, f"public, max-age={int(expires_at - now)}, immutable"
+
+
+def _admitted(file: File | None, spec: ImageSpec, caller: Caller | None) -> tuple[File, str]:
+    """The same without a signature."""
+    file = check_may_render(file, spec, caller)
+    check_downloadable(file)
+    is_open = file.visibility is Visibility.PUBLIC and spec.preset is not None
+    return file, PUBLIC_CACHE if is_open else PRIVATE_CACHE
 
 
 def _check_is_image(file: File) -> None:

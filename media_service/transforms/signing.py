@@ -4,7 +4,7 @@ The keys, their rotation by id and the epoch that revokes per file are those of 
 (`auth/signing.py`). Options in another order are the same path, so they need no other signature.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -13,9 +13,9 @@ from media_service.files.models import File
 from media_service.transforms.image_spec import ImageSpec
 
 
-def is_signed(query: Mapping[str, str]) -> bool:
+def is_signed(query: Iterable[tuple[str, str]]) -> bool:
     """Whether a request means to be let in by a signature: then nothing else lets it in."""
-    return not SIGNATURE_PARAMETERS.isdisjoint(query)
+    return any(name in SIGNATURE_PARAMETERS for name, _ in query)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,11 @@ class ImageSigner:
         path = _canonical_path(file.id, spec)
         return self.base_url + self.signer.sign(path, {}, expires_at=expires_at, epoch=file.url_epoch)
 
-    def verify(self, file: File, spec: ImageSpec, query: Mapping[str, str], *, now: float) -> int:
+    def verify(
+        self, file_id: UUID, spec: ImageSpec, query: Mapping[str, str], *, epoch: int, now: float
+    ) -> int:
         """The expiry of a good signature. Raises MediaServiceError (forbidden, gone)."""
-        return self.signer.verify(_canonical_path(file.id, spec), query, epoch=file.url_epoch, now=now)
+        return self.signer.verify(_canonical_path(file_id, spec), query, epoch=epoch, now=now)
 
 
 def _canonical_path(file_id: UUID, spec: ImageSpec) -> str:

@@ -10,6 +10,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "Bad signature",
         "The URL was changed, its key is out of use, or its file's URLs were revoked. Ask for a new one.",
     ),
+    "busy": (
+        "Busy",
+        "As many passwords wait to be checked as may. Try again after `retry_after_seconds`.",
+    ),
     "cors-refused": (
         "Refused to a page of another origin",
         "The origin is not in `MEDIA_CORS_ORIGINS`, or a page may not send this method or header.",
@@ -54,7 +58,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "file-too-large": ("File too large", "The file is larger than `limit_bytes`. Nothing of it was stored."),
     "invalid-credentials": (
         "Invalid credentials",
-        "The API key or access token is not good (any more), or the password is not that of the account.",
+        "The API key or token is not good (any more), or the password is not that of the account.",
     ),
     "invalid-refresh-token": (
         "Invalid refresh token",
@@ -103,7 +107,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "Credentials needed",
         "Send an API key or an access token as `Authorization: Bearer`, or an API key as `X-API-Key`.",
     ),
-    "missing-scope": ("Missing scope", "The credential is valid, but lacks the scope that `scope` names."),
+    "missing-scope": (
+        "Missing scope",
+        "The credential is valid, but lacks the scope that `scope` names. An upload token has none.",
+    ),
     "no-file": ("No file in the form", "The form has no part with a file. With curl: `-F file=@photo.jpg`."),
     "not-found": ("Not found", "Nothing is at this address, or it is not yours to see."),
     "not-a-login": ("Not a login", "An API key has no login that could be ended. Delete the key instead."),
@@ -117,7 +124,15 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "The resource is not in the state that the request asked for.",
     ),
     "quarantined": ("Quarantined", "The file was found to be harmful and cannot be downloaded."),
+    "quota-exceeded": (
+        "Quota exceeded",
+        "The upload does not fit into what is left (`available_bytes`, `available_files`; null: no limit).",
+    ),
     "range-not-satisfiable": ("Range not satisfiable", "The range begins beyond the end of the file."),
+    "rate-limited": (
+        "Too many requests",
+        "More than `limit` requests in `window_seconds`. Wait for `retry_after_seconds` (`Retry-After`).",
+    ),
     "record-changed": (
         "Record changed",
         "The record was changed meanwhile. Read it again, then repeat the change.",
@@ -159,6 +174,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "upload-parts-mismatch": (
         "Parts do not fit",
         "The parts of the upload do not make up one file. Send it again.",
+    ),
+    "upload-token-exhausted": (
+        "Upload token used up",
+        "The token is good for `remaining_files` more files, and this upload has more. Ask for a new token.",
     ),
     "url-expired": ("URL expired", "Signed URLs end at the time they were made for. Ask for a new one."),
     "wrong-password": (

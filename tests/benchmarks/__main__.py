@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.benchmarks.descriptions import descriptions
 from tests.benchmarks.downloads import downloads
 from tests.benchmarks.listings import listings
 from tests.benchmarks.readiness import readiness
@@ -25,6 +26,7 @@ BENCHMARKS: dict[str, Callable[[Path, Scale], list[Row]]] = {
     "readiness": readiness,
     "transforms": transforms,
     "listings": listings,
+    "descriptions": descriptions,
 }
 BUILD = PROJECT_ROOT / "build"
 

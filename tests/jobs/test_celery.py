@@ -19,6 +19,7 @@ from tests.support import images
 from tests.support.api_server import ApiServer
 from tests.support.backends import ADMIN, Backend, Owner
 from tests.support.job_rows import add_image, get_job
+from tests.support.log_watch import check_log
 from tests.support.valkey import ValkeyServer
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
@@ -46,6 +47,7 @@ def running(role: str, backend: Backend, log: Path, more: Mapping[str, str]) -> 
     finally:
         process.terminate()
         process.wait(30)
+        check_log(log.read_text(errors="replace"))
 
 
 def wait_for(backend: Backend, job: Job, status: JobStatus) -> Job:

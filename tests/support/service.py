@@ -19,6 +19,7 @@ import httpx2
 
 from media_service.supervisor.process import die_with_parent
 from media_service.supervisor.records import Record, end_leftovers
+from tests.support.log_watch import check_log
 from tests.support.ports import free_port
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
@@ -194,6 +195,7 @@ class RunningService:
             self.stop()
         finally:
             end_leftovers(self.data_dir / "run")
+            check_log(self.log, known=(self.api_key,))
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _environment(self) -> dict[str, str]:
@@ -205,6 +207,7 @@ class RunningService:
             "MEDIA_PORT": str(self.port),
             "MEDIA_DATA_DIR": str(self.data_dir),
             "MEDIA_ADMIN_API_KEY": self.api_key,
+            "MEDIA_RATE_LIMITS": "false",  # one key sends all there is
             **self.env,
         }
 

@@ -17,6 +17,7 @@ from media_service.files.models import File, Rendition
 from media_service.jobs import queries as jobs
 from media_service.jobs.lifecycle import JobStatus
 from media_service.models import new_id, utc_now
+from media_service.quotas.queries import touch
 from media_service.storage.keys import rendition_key, renditions_prefix
 from media_service.transforms.spec import Preset
 from workers.jobs.context import ClaimedJob, FileGoneError, JobContext, LeaseLostError
@@ -128,6 +129,8 @@ def _publish(job: ClaimedJob, context: JobContext, made: ProcessedImage) -> list
         about = {"owner_id": job.owner_id, "file_id": job.file_id}
         session.add_all([event(EventType.RENDITION_READY, **about, name=row.name) for row in rows])
         session.add(event(EventType.FILE_READY, **about))
+        session.flush()
+        session.execute(*touch(job.owner_id))
     return sorted(previous - current)
 
 

@@ -5,7 +5,7 @@ renewed since the look stays.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -17,14 +17,19 @@ from media_service.blocking_database import Database
 from media_service.files.queries import known_file_ids
 from media_service.idempotency.queries import delete_past_keys, past_keys
 from media_service.jobs.presence import bury_dead, dead_processes
+from media_service.models import utc_now
 from media_service.storage.keys import original_key
 from media_service.storage.port import Storage
+from media_service.upload_tokens.queries import delete_tokens, past_tokens
 from media_service.uploads import queries
 from media_service.uploads.models import UploadSession
 from workers.jobs.sweep.findings import Batch, Finding, Kind
 from workers.jobs.sweep.walk import BATCH, Walk, rows
 
 Row = TypeVar("Row")
+
+TOKENS_KEPT = timedelta(days=7)
+"""After their expiry: for who looks what became of one, and for uploads that began just in time."""
 
 
 class PastRows(Generic[Row]):
@@ -68,6 +73,17 @@ def past_idempotency_keys(database: Database) -> PastRows[UUID]:
         page=lambda after: past_keys(after=after, limit=BATCH),
         position=lambda token: token,
         take=delete_past_keys,
+    )
+
+
+def past_upload_tokens(database: Database) -> PastRows[UUID]:
+    """Tokens that expired a while ago, used up or not, revoked or not."""
+    return PastRows(
+        database,
+        Kind.PAST_UPLOAD_TOKEN,
+        page=lambda after: past_tokens(before=utc_now() - TOKENS_KEPT, after=after, limit=BATCH),
+        position=lambda token_id: token_id,
+        take=delete_tokens,  # what has expired once never lives again
     )
 
 
