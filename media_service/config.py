@@ -38,6 +38,7 @@ from media_service.rate_limits.config import RateLimitSettings
 from media_service.storage.config import StorageSettings
 from media_service.transforms.config import PresetSettings
 from media_service.uploads.config import UploadSettings
+from media_service.uploads.resumable.config import ResumableSettings
 from media_service.web.config import HttpSettings
 
 AnySettings = TypeVar("AnySettings", bound="Settings")
@@ -108,6 +109,7 @@ class Settings(
     StorageSettings,
     S3Settings,
     UploadSettings,
+    ResumableSettings,
     IdempotencySettings,
     CacheSettings,
     JobSettings,

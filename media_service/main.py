@@ -62,12 +62,23 @@ from media_service.transforms.router import router as images_router
 from media_service.transforms.router import signing_router as image_signing_router
 from media_service.transforms.service import ImageService
 from media_service.transforms.single_flight import SingleFlight
+from media_service.tus.answers import Links
+from media_service.tus.draft_protocol import DraftProtocol
+from media_service.tus.protocols import Protocols
+from media_service.tus.router import discovery_router as tus_discovery_router
+from media_service.tus.router import router as tus_router
+from media_service.tus.tus_protocol import TusProtocol
 from media_service.upload_tokens.router import router as upload_tokens_router
 from media_service.upload_tokens.service import UploadTokens
 from media_service.uploads.destinations import StorageDestination
 from media_service.uploads.finalizer import Finalizer
 from media_service.uploads.limits import MAX_PARTS
 from media_service.uploads.policy import UploadPolicy
+from media_service.uploads.resumable.appending import Tools
+from media_service.uploads.resumable.completion import Completion
+from media_service.uploads.resumable.joining import Joining
+from media_service.uploads.resumable.locks import UploadLocks
+from media_service.uploads.resumable.service import ResumableUploads
 from media_service.uploads.router import router as uploads_router
 from media_service.uploads.service import UploadService
 from media_service.uploads.sessions import UploadSessions
@@ -120,9 +131,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     for router in (
-        uploads_router, files_router, downloads_router, signing_router, signed_router, images_router,
-        image_signing_router, jobs_router, auth_router, credentials_router, upload_tokens_router, me_router,
-        users_router, capabilities_router, health.router, problem_pages.router,
+        uploads_router, tus_router, tus_discovery_router, files_router, downloads_router, signing_router,
+        signed_router, images_router, image_signing_router, jobs_router, auth_router, credentials_router,
+        upload_tokens_router, me_router, users_router, capabilities_router, health.router,
+        problem_pages.router,
     ):  # fmt: skip
         app.include_router(router)
     install_problem_handlers(app)
@@ -188,21 +200,26 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
     turns = OwnerTurns()
     policy = UploadPolicy(settings.max_file_size, settings.allowed_types)
     app.state.upload_tokens = UploadTokens(database, policy=policy)
+    destination = StorageDestination(storage, sessions=sessions, policy=policy, memory=memory)
+    finalizer = Finalizer(
+        database=database,
+        sessions=sessions,
+        bell=bell,
+        job_max_attempts=settings.job_max_attempts,
+        turns=turns,
+    )
     app.state.uploads = UploadService(
         database=database,
         storage=storage,
         policy=policy,
-        destination=StorageDestination(storage, sessions=sessions, policy=policy, memory=memory),
+        destination=destination,
         keys=keys,
-        finalizer=Finalizer(
-            database=database,
-            sessions=sessions,
-            bell=bell,
-            job_max_attempts=settings.job_max_attempts,
-            turns=turns,
-        ),
+        finalizer=finalizer,
         turns=turns,
     )
+    tools = Tools(storage, memory, policy, Completion(storage=storage, finalizer=finalizer))
+    joining = Joining(storage=storage, policy=policy, destination=destination, finalizer=finalizer)
+    app.state.resumable = _start_resumable(settings, database, stack, tools, joining)
     app.state.files = FileService(
         database=database, bell=bell, presets=settings.presets, job_max_attempts=settings.job_max_attempts
     )
@@ -215,19 +232,7 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
         presets=settings.presets,
         base_url=settings.base_url,
     )
-    flight = SingleFlight(
-        database, bell, patience=settings.image_render_timeout, message_lease=settings.job_resend_after
-    )
-    stack.push_async_callback(flight.close)
-    app.state.images = ImageService(
-        database=database,
-        flight=flight,
-        keyring=signing_keys,
-        base_url=settings.base_url,
-        bounds=settings.image_bounds,
-        presets=settings.presets,
-        auto_formats=settings.image_auto_formats,
-    )
+    _start_images(app, settings, stack, database=database, bell=bell, keyring=signing_keys)
     redis = Redis.from_url(
         redis_url(settings.effective_redis_url), socket_timeout=2, socket_connect_timeout=2
     )
@@ -252,6 +257,31 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
     )
 
 
+def _start_images(
+    app: FastAPI,
+    settings: Settings,
+    stack: AsyncExitStack,
+    *,
+    database: Database,
+    bell: Doorbell,
+    keyring: Keyring,
+) -> None:
+    """Images on the fly."""
+    flight = SingleFlight(
+        database, bell, patience=settings.image_render_timeout, message_lease=settings.job_resend_after
+    )
+    stack.push_async_callback(flight.close)
+    app.state.images = ImageService(
+        database=database,
+        flight=flight,
+        keyring=keyring,
+        base_url=settings.base_url,
+        bounds=settings.image_bounds,
+        presets=settings.presets,
+        auto_formats=settings.image_auto_formats,
+    )
+
+
 def _start_rate_limits(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> None:
     """Limits that all processes share by Redis. Nothing is asked of it yet: it may be away."""
     counts = RedisCounts(redis_url(settings.effective_redis_url), patience=settings.rate_limit_patience)
@@ -272,6 +302,32 @@ async def _start_descriptions(app: FastAPI, settings: Settings, stack: AsyncExit
     app.state.descriptions = FileDescriptions(
         app.state.files, app.state.presenter, cache=cache, base_url=settings.base_url
     )
+
+
+def _start_resumable(
+    settings: Settings, database: Database, stack: AsyncExitStack, tools: Tools, joining: Joining
+) -> Protocols:
+    """Uploads that live on from one request to the next, and the protocols that speak of them."""
+    locks = UploadLocks(
+        database,
+        lease=settings.resumable_lock_lease,
+        patience=settings.resumable_lock_wait,
+        lifetime=settings.resumable_ttl,
+    )
+    locks.start()
+    stack.push_async_callback(locks.close)
+    uploads = ResumableUploads(
+        database=database, locks=locks, tools=tools, joining=joining, lifetime=settings.resumable_ttl
+    )
+    links = Links(settings.base_url)
+    draft = DraftProtocol(
+        uploads,
+        links,
+        versions=settings.resumable_interop_versions,
+        max_append_bytes=settings.resumable_max_append,
+        max_age_seconds=int(settings.resumable_ttl.total_seconds()),
+    )
+    return Protocols(uploads, TusProtocol(uploads, links), draft)
 
 
 async def _start_accounts(

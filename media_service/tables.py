@@ -18,7 +18,7 @@ from media_service.idempotency.models import IdempotencyKey
 from media_service.jobs.models import Job, Lease, WorkerProcess
 from media_service.models import Base
 from media_service.transforms.models import Transform
-from media_service.uploads.models import UploadSession
+from media_service.uploads.models import UploadPart, UploadSession
 
 __all__ = [
     "ApiKey",
@@ -35,6 +35,7 @@ __all__ = [
     "SigningKey",
     "TokenKey",
     "Transform",
+    "UploadPart",
     "UploadSession",
     "UploadToken",
     "User",

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Delete, Select, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Delete, Select, Update, bindparam, delete, insert, or_, select, update
 from sqlalchemy.orm import selectinload
 from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 
@@ -143,6 +143,16 @@ def set_status(
             **(described or {}),
         )
         .returning(File.owner_id)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def set_sha256(file_id: UUID, *, sha256: str) -> Update:
+    """Write down the digest of an original that has none yet."""
+    return (
+        update(File)
+        .where(File.id == file_id, File.sha256.is_(None))
+        .values(sha256=sha256)
         .execution_options(synchronize_session=False)
     )
 

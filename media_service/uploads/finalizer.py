@@ -78,9 +78,9 @@ class Finalizer:
 
         # Shielded: a shutdown must not cut the look that follows a commit of unknown outcome.
         def also(session: Session) -> None:
-            use_grant(session, caller, files=len(files))
             if complete is not None:
                 complete(session, batch, fields)
+            use_grant(session, caller, files=len(files))
 
         await asyncio.shield(self._commit_or_discard(batch, files, jobs, also))
         reach("upload.committed")

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
+    CompoundSelect,
     Integer,
     Select,
     Update,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    or_,
     select,
     update,
 )
@@ -106,13 +108,26 @@ def take_abandoned_sessions(session_ids: Collection[UUID]) -> ReturningDelete[Up
     )
 
 
-def known_session_ids(session_ids: Collection[UUID]) -> Select[UUID]:
-    """Which of these sessions exist."""
-    return select(UploadSession.id).where(UploadSession.id.in_(session_ids))
+def known_session_ids(file_ids: Collection[UUID]) -> CompoundSelect[UUID]:
+    """Which of these files are on their way: by the id of their session, or by the one it gives its file."""
+    by_file = select(UploadSession.file_id).where(UploadSession.file_id.in_(file_ids))
+    return select(UploadSession.id).where(UploadSession.id.in_(file_ids)).union_all(by_file)
 
 
 def count_sessions_of_token(owner_id: UUID, token_id: UUID) -> Select[int]:
     """How many uploads that were begun with an upload token have not ended; the owner's index finds them."""
+    return _sessions_of_token(owner_id, token_id).where(
+        or_(UploadSession.concat_header.is_(None), UploadSession.concat_header != "partial"),
+        UploadSession.is_finished.is_(False),
+    )
+
+
+def count_pieces_of_token(owner_id: UUID, token_id: UUID) -> Select[int]:
+    """How many partial uploads (tus 1.0, concatenation) of an upload token are there."""
+    return _sessions_of_token(owner_id, token_id).where(UploadSession.concat_header == "partial")
+
+
+def _sessions_of_token(owner_id: UUID, token_id: UUID) -> Select[int]:
     return select(func.count()).where(
         UploadSession.owner_id == owner_id, UploadSession.upload_token_id == token_id
     )

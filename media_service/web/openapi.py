@@ -21,6 +21,10 @@ What is no HTTP/1.1, or a head that never ends, is answered before any operation
 
 TAGS = [
     {"name": "Files", "description": "Upload, list, describe, change and delete files."},
+    {
+        "name": "Resumable uploads",
+        "description": "tus 1.0.0 and the IETF draft, told apart by their headers.",
+    },
     {"name": "Downloads", "description": "The bytes of originals and renditions."},
     {"name": "Images", "description": "Images on the fly: any size, fit and format, by URL."},
     {"name": "Jobs", "description": "What the workers do."},

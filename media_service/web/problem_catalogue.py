@@ -41,6 +41,58 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "Bad image option",
         "`position` says where among the options (characters, from 0), `allowed` what would be taken there.",
     ),
+    "append-too-large": (
+        "Too much at once",
+        "One request may append at most `limit_bytes` bytes. Send the rest with the next one.",
+    ),
+    "bad-method-override": (
+        "Bad method override",
+        "A POST to an upload needs an `X-HTTP-Method-Override` of PATCH, DELETE or HEAD.",
+    ),
+    "bad-patch-type": (
+        "Bad type of a PATCH",
+        "Bytes come as `application/offset+octet-stream` (tus) or `application/partial-upload` (draft).",
+    ),
+    "bad-upload-header": ("Bad upload header", "A header of the upload is missing or wrong; see `header`."),
+    "checksum-mismatch": (
+        "Checksum mismatch",
+        "The bytes of the request do not have its `Upload-Checksum`. They were thrown away; send them again.",
+    ),
+    "final-upload": ("Final upload", "An upload that was joined of others takes no bytes of its own."),
+    "inconsistent-upload-length": (
+        "Inconsistent length",
+        "Two statements about the length of the upload, or its bytes, contradict each other.",
+    ),
+    "partial-upload-unfinished": (
+        "Piece unfinished",
+        "One of the partial uploads that are to be joined has not all its bytes yet.",
+    ),
+    "unsupported-interop-version": (
+        "Unsupported draft version",
+        "`versions` lists the versions of the IETF draft that are spoken here.",
+    ),
+    "unsupported-tus-version": (
+        "Unsupported protocol",
+        "The request speaks neither tus 1.0.0 (`Tus-Resumable`) nor the IETF draft (`Upload-Complete`).",
+    ),
+    "upload-exceeds-length": (
+        "More bytes than announced",
+        "The request has more bytes than the upload's length leaves. None of the excess was stored.",
+    ),
+    "upload-expired": ("Upload expired", "The upload was not continued in time. Begin a new one."),
+    "upload-locked": (
+        "Upload locked",
+        "Another request of this upload is at work and did not end in time. Try again.",
+    ),
+    "upload-not-found": ("No such upload", "The upload is unknown, ended, or not yours to see."),
+    "upload-offset-mismatch": (
+        "Offset mismatch",
+        "The bytes do not begin where the upload ends; `expected-offset` says where that is.",
+    ),
+    "upload-taken-over": (
+        "Upload taken over",
+        "A newer request for the same upload has ended this one. What arrived in time is kept.",
+    ),
     "body-too-large": (
         "Body too large",
         "A body that is no file has more than `limit_bytes` bytes.",

@@ -36,7 +36,9 @@ STATUS: dict[ErrorKind, int] = {
     ErrorKind.UNSUPPORTED_TYPE: 415,
     ErrorKind.RANGE_NOT_SATISFIABLE: 416,
     ErrorKind.UNPROCESSABLE: 422,
+    ErrorKind.LOCKED: 423,
     ErrorKind.RATE_LIMITED: 429,
+    ErrorKind.CHECKSUM_MISMATCH: 460,  # tus 1.0, checksum
     ErrorKind.DAMAGED: 500,
     ErrorKind.CRASHED: 500,
     ErrorKind.UNAVAILABLE: 503,

@@ -7,6 +7,9 @@ from pydantic import BaseModel, ConfigDict
 
 MEDIA_TYPE = "application/problem+json"
 
+CHECKSUM_MISMATCH = 460
+"""tus 1.0, checksum; HTTP itself does not know it."""
+
 ANYWHERE = (414, 431, 500, 503)
 """What stands before the routes may answer, or a defect behind them."""
 WITH_A_BODY = (408, 413, 415)
@@ -68,7 +71,7 @@ def _rate_limit_headers(status: str) -> dict[str, Any]:
 
 
 def _described(status: int) -> dict[str, Any]:
-    phrase = http.HTTPStatus(status).phrase
+    phrase = "Checksum Mismatch" if status == CHECKSUM_MISMATCH else http.HTTPStatus(status).phrase
     return {
         "description": phrase,
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},

@@ -26,6 +26,12 @@ def document(server: ApiServer) -> dict[str, Any]:
     return document
 
 
+@schemathesis.serializer("application/offset+octet-stream", "application/partial-upload")
+def as_it_is(_: Any, value: Any) -> bytes:
+    """Bytes of resumable uploads."""
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
 def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
     return [
         (method, path, operation)

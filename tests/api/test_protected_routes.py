@@ -53,6 +53,8 @@ UNLIMITED = {
     "/problems/{code}",
 }
 """docs/reference/rate-limits.md: what is asked by probes, and what is the same for everybody."""
+DISCOVERY = {"OPTIONS /v1/uploads", "OPTIONS /v1/uploads/{upload_id}"}
+"""API.md lets OPTIONS answer to anybody."""
 PUBLIC_FILES = {
     "/v1/files/{file_id}/content",
     "/v1/files/{file_id}/renditions/{name}/content",
@@ -66,9 +68,22 @@ SIGNED = {"/v1/signed/files/{file_id}/content", "/v1/signed/files/{file_id}/rend
 WITHOUT_SCOPE = {"GET /v1/me", "GET /v1/me/usage", "PATCH /v1/me", "POST /v1/auth/logout"}
 """What is the caller's own whatever the credential may do."""
 
-UPLOADS = {"POST /v1/files"}
+UPLOADS = {
+    "POST /v1/files",
+    "POST /v1/uploads",
+    *(f"{method} /v1/uploads/{{upload_id}}" for method in ("GET", "PATCH", "POST", "DELETE")),
+}
 """What an upload token is good for. A route belongs here only if it binds uploads by `uploads/grants.py`."""
 
+HEADERS = {
+    f"{method} /v1/uploads/{{upload_id}}": {
+        "Tus-Resumable": "1.0.0",
+        "Upload-Offset": "0",
+        "Content-Type": "application/offset+octet-stream",
+        "X-HTTP-Method-Override": "PATCH",
+    }
+    for method in ("PATCH", "POST")
+}
 BODIES: dict[str, Any] = {
     "PATCH /v1/files/{file_id}": {"tags": []},
     "POST /v1/files/{file_id}/image-url": {"options": "w_100"},
@@ -81,7 +96,7 @@ PROTECTED = [route for route in ROUTES if route.needs_caller]
 
 
 def test_every_route_needs_a_caller_or_is_on_the_short_list_of_public_ones():
-    open_paths = {route.path for route in ROUTES if not route.needs_caller}
+    open_paths = {route.path for route in ROUTES if not route.needs_caller and str(route) not in DISCOVERY}
     assert open_paths == PUBLIC | PUBLIC_FILES | SIGNED
     assert len(PROTECTED) >= 20
 
@@ -118,7 +133,7 @@ def test_upload_tokens_are_taken_by_uploads_alone():
 
 def ids(**known: object) -> dict[str, str]:
     """Ids for the paths: unknown ones, unless they are known."""
-    names = ("file_id", "job_id", "key_id", "user_id", "token_id")
+    names = ("file_id", "job_id", "key_id", "user_id", "token_id", "upload_id")
     return {
         **{name: str(new_id()) for name in names},
         "name": "thumb",
@@ -135,6 +150,7 @@ def ask(
         body = {"items": [{"file_id": values["file_id"]}]}
     has_body = route.method in {"PATCH", "PUT", "POST"} and route.path != "/v1/files"
     path = route.path.format(**values)
+    headers = {**headers, **HEADERS.get(str(route), {})}
     return server.client.request(route.method, path, headers=headers, json=body if has_body else None)
 
 
@@ -293,7 +309,15 @@ def test_every_route_of_somebody_elses_thing_is_a_404(server: ApiServer, clean_b
     upload_token, token_headers = make_upload_token(server, owner.headers)
     file_id = upload(server, owner.headers)
     [job] = clean_backend.rows(Job)
-    values = ids(file_id=file_id, job_id=job.id, key_id=key["id"], token_id=upload_token["id"])
+    tus = {"Tus-Resumable": "1.0.0", "Upload-Length": "3"}
+    upload_url = server.client.post("/v1/uploads", headers={**owner.headers, **tus}).headers["Location"]
+    values = ids(
+        file_id=file_id,
+        job_id=job.id,
+        key_id=key["id"],
+        token_id=upload_token["id"],
+        upload_id=upload_url.rpartition("/")[2],
+    )
     tried = 0
     for route in ROUTES:
         if not route.knows_caller or not ("{" in route.path or route.path == "/v1/urls"):

@@ -17,7 +17,7 @@ from media_service.auth.models import ApiKey, KeyOrigin, Role, User
 from media_service.blocking_database import Database
 from media_service.config import Settings
 from media_service.models import new_id
-from media_service.storage.keys import ORIGINALS, RENDITIONS
+from media_service.storage.keys import ORIGINALS, RENDITIONS, TAILS
 from media_service.storage.port import Storage
 from media_service.tables import (
     Base,
@@ -109,7 +109,9 @@ class Backend:
     def keys(self) -> set[str]:
         """The keys of all objects."""
         return {
-            found.key for prefix in (ORIGINALS, RENDITIONS) for found in self.storage.list_objects(prefix)
+            found.key
+            for prefix in (ORIGINALS, RENDITIONS, TAILS)
+            for found in self.storage.list_objects(prefix)
         }
 
     def read(self, key: str) -> bytes:
@@ -147,7 +149,7 @@ class Backend:
 def delete_everything(storage: Storage) -> None:
     """Every object and every upload, one by one."""
     storage.delete(
-        [found.key for prefix in (ORIGINALS, RENDITIONS) for found in storage.list_objects(prefix)]
+        [found.key for prefix in (ORIGINALS, RENDITIONS, TAILS) for found in storage.list_objects(prefix)]
     )
     for upload in list(storage.list_uploads()):
         storage.abort_upload(upload.key, upload.upload_id)

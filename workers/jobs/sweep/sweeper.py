@@ -28,7 +28,7 @@ from workers.jobs.sweep.findings import Finding, Kind, Step
 from workers.jobs.sweep.healing import Healer
 from workers.jobs.sweep.left_files import LeftFiles
 from workers.jobs.sweep.missing import MissingObjects
-from workers.jobs.sweep.orphans import UnknownUploads, UnownedOriginals, UnownedRenditions
+from workers.jobs.sweep.orphans import UnknownUploads, UnownedOriginals, UnownedRenditions, UnownedTails
 from workers.jobs.sweep.usage import WrongUsage
 
 log = structlog.get_logger(__name__)
@@ -61,6 +61,7 @@ class Sweeper:
             WrongUsage(database),
             UnknownUploads(database, storage, grace=rules.grace),
             UnownedOriginals(database, storage, grace=rules.grace),
+            UnownedTails(database, storage, grace=rules.grace),
             UnownedRenditions(database, storage, grace=rules.grace, suspect=missing.suspect),
             missing,
             LeftFiles(rules.spill_dir, grace=rules.grace),
