@@ -18,8 +18,9 @@ from media_service import migrations
 from media_service.auth.keyring import Keyring
 from media_service.auth.models import KeptSecret, SigningKey, TokenKey
 from media_service.auth.service import AuthService
-from media_service.auth.signing import MAX_URL_LIFETIME
+from media_service.auth.signing import MAX_KEY_USE
 from media_service.broker import embedded
+from media_service.broker.messages import Lane
 from media_service.config import ENV_FILE, Settings, exposed_env_file, load_settings
 from media_service.database import Database
 from media_service.exceptions import ErrorKind, MediaServiceError
@@ -98,9 +99,14 @@ def serve() -> None:
 
 
 @app.command()
-def worker() -> None:
+def worker(
+    *,
+    lanes: Annotated[
+        str | None, typer.Option(help="What it works on, as uploads,backfill; default: MEDIA_WORKER_LANES.")
+    ] = None,
+) -> None:
     """Run a worker only."""
-    _become("worker")
+    _become("worker", *([] if lanes is None else [f"--lanes={lanes}"]))
 
 
 @app.command()
@@ -120,6 +126,22 @@ def sweep(
 ) -> None:
     """Find what nobody owns and what is missing, once through everything; the dispatcher does it in bits."""
     _become("sweep", *(["--dry-run"] if dry_run else []), *([] if grace is None else [f"--grace={grace}"]))
+
+
+@app.command()
+def backfill(
+    *,
+    preset: Annotated[
+        list[str] | None, typer.Option(help="Only this preset; can be repeated. Default: all of them.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count the files.")] = False,
+) -> None:
+    """Queue all images that lack a preset as it is configured now; workers make it in the background."""
+    _become(
+        "backfill",
+        *(f"--preset={name}" for name in preset or ()),
+        *(["--dry-run"] if dry_run else []),
+    )
 
 
 @app.command()
@@ -161,7 +183,7 @@ def rotate_signing_key(
     """Make a new key for the service's signed URLs; running processes take it up by themselves."""
     with _one_line_errors():
         settings = load_settings()
-        _rotate(settings, SigningKey, lifetime=MAX_URL_LIFETIME, revoke_old=revoke_old)
+        _rotate(settings, SigningKey, lifetime=MAX_KEY_USE, revoke_old=revoke_old)
     typer.echo("New URLs are signed with the new key from now on.")
 
 
@@ -236,8 +258,15 @@ def _children(settings: Settings) -> list[Child]:
     # A setting that only the workers know must stop the start too, not make them die again and again.
     children.append(Child("check", [sys.executable, "-m", "workers", "check"], env=env, once=True))
     # The API comes last: the start is over when it answers, and the others load meanwhile.
-    for role in ("worker", "dispatcher"):
-        argv = [sys.executable, "-m", "workers", role]
+    worker = [sys.executable, "-m", "workers", "worker"]
+    waited_for = f"--lanes={Lane.RENDER}"
+    others = f"--lanes={','.join(lane for lane in Lane if lane is not Lane.RENDER)}"
+    for role, argv in {
+        "worker": [*worker, others],
+        # A process of its own: no number of uploads, however slow, keeps an image on the fly waiting.
+        "renderer": [*worker, waited_for],
+        "dispatcher": [sys.executable, "-m", "workers", "dispatcher"],
+    }.items():
         children.append(child(role, argv, env=env, grace_seconds=WORKER_GRACE_SECONDS))
     children.append(
         child(

@@ -26,11 +26,15 @@ from media_service.auth.registration import Registration
 from media_service.auth.router import public_router as auth_router
 from media_service.auth.router import router as credentials_router
 from media_service.auth.service import AuthService
-from media_service.auth.signing import MAX_URL_LIFETIME
+from media_service.auth.signing import MAX_KEY_USE
 from media_service.auth.tokens import AccessTokens
 from media_service.backends import create_storage
 from media_service.broker.client import Doorbell, JobSender
+from media_service.broker.messages import Lane
 from media_service.broker.urls import redis_url
+from media_service.capabilities.description import CapabilityDescription, describe_images
+from media_service.capabilities.router import router as capabilities_router
+from media_service.capabilities.schemas import UploadCapabilities
 from media_service.config import Settings, load_settings
 from media_service.database import Database
 from media_service.downloads.router import router as downloads_router
@@ -54,6 +58,10 @@ from media_service.storage.aio import AsyncStorage
 from media_service.storage.local_files import DIRECTORY_MODE
 from media_service.storage.port import PresignsDownloads
 from media_service.storage.upload_memory import UploadMemory
+from media_service.transforms.router import router as images_router
+from media_service.transforms.router import signing_router as image_signing_router
+from media_service.transforms.service import ImageService
+from media_service.transforms.single_flight import SingleFlight
 from media_service.tus.answers import Links
 from media_service.tus.draft_protocol import DraftProtocol
 from media_service.tus.protocols import Protocols
@@ -64,6 +72,7 @@ from media_service.upload_tokens.router import router as upload_tokens_router
 from media_service.upload_tokens.service import UploadTokens
 from media_service.uploads.destinations import StorageDestination
 from media_service.uploads.finalizer import Finalizer
+from media_service.uploads.limits import MAX_PARTS
 from media_service.uploads.policy import UploadPolicy
 from media_service.uploads.resumable.appending import Tools
 from media_service.uploads.resumable.completion import Completion
@@ -123,8 +132,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     for router in (
         uploads_router, tus_router, tus_discovery_router, files_router, downloads_router, signing_router,
-        signed_router, jobs_router, auth_router, credentials_router, upload_tokens_router, me_router,
-        users_router, health.router, problem_pages.router,
+        signed_router, images_router, image_signing_router, jobs_router, auth_router, credentials_router,
+        upload_tokens_router, me_router, users_router, capabilities_router, health.router,
+        problem_pages.router,
     ):  # fmt: skip
         app.include_router(router)
     install_problem_handlers(app)
@@ -161,7 +171,11 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
     memory = UploadMemory(limit_bytes=settings.upload_memory, spill_dir=settings.spill_dir)
     memory.spill_dir.mkdir(DIRECTORY_MODE, parents=True, exist_ok=True)
 
-    bell = Doorbell(JobSender(settings.effective_broker_url), window=settings.lane_window)
+    bell = Doorbell(
+        JobSender(settings.effective_broker_url),
+        window=settings.lane_window,
+        windows={Lane.RENDER: settings.image_render_queue},
+    )
     bell.start()
     stack.callback(bell.close)
 
@@ -210,13 +224,15 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
         database=database, bell=bell, presets=settings.presets, job_max_attempts=settings.job_max_attempts
     )
     await _start_descriptions(app, settings, stack)
+    signing_keys = Keyring(database, SigningKey, lifetime=MAX_KEY_USE)
     app.state.downloads = DownloadService(
         database=database,
-        keyring=Keyring(database, SigningKey, lifetime=MAX_URL_LIFETIME),
+        keyring=signing_keys,
         presigner=blobs if isinstance(blobs, PresignsDownloads) else None,
         presets=settings.presets,
         base_url=settings.base_url,
     )
+    _start_images(app, settings, stack, database=database, bell=bell, keyring=signing_keys)
     redis = Redis.from_url(
         redis_url(settings.effective_redis_url), socket_timeout=2, socket_connect_timeout=2
     )
@@ -227,7 +243,43 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
 
     app.state.required_checks = {"database": database.check, "storage": storage.check}
     app.state.optional_checks = {"redis": check_redis}
-    app.state.missing_layers = LivingWorkers(database).missing_layers
+    living = LivingWorkers(database)
+    app.state.missing_layers = living.missing_layers
+    app.state.capabilities = CapabilityDescription(
+        UploadCapabilities(
+            max_file_size=settings.max_file_size,
+            allowed_types=list(settings.allowed_types),
+            max_parts=MAX_PARTS,
+        ),
+        describe_images(settings.presets, settings.image_bounds, settings.image_auto_formats),
+        registration=settings.allow_registration,
+        living_lanes=living.lanes,
+    )
+
+
+def _start_images(
+    app: FastAPI,
+    settings: Settings,
+    stack: AsyncExitStack,
+    *,
+    database: Database,
+    bell: Doorbell,
+    keyring: Keyring,
+) -> None:
+    """Images on the fly."""
+    flight = SingleFlight(
+        database, bell, patience=settings.image_render_timeout, message_lease=settings.job_resend_after
+    )
+    stack.push_async_callback(flight.close)
+    app.state.images = ImageService(
+        database=database,
+        flight=flight,
+        keyring=keyring,
+        base_url=settings.base_url,
+        bounds=settings.image_bounds,
+        presets=settings.presets,
+        auto_formats=settings.image_auto_formats,
+    )
 
 
 def _start_rate_limits(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> None:

@@ -17,6 +17,7 @@ from media_service.files.models import File, FileTerm, Rendition
 from media_service.idempotency.models import IdempotencyKey
 from media_service.jobs.models import Job, Lease, WorkerProcess
 from media_service.models import Base
+from media_service.transforms.models import Transform
 from media_service.uploads.models import UploadPart, UploadSession
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Rendition",
     "SigningKey",
     "TokenKey",
+    "Transform",
     "UploadPart",
     "UploadSession",
     "UploadToken",

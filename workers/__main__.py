@@ -1,6 +1,7 @@
-"""`python -m workers check|worker|dispatcher|sweep`. Composition root."""
+"""`python -m workers check|worker|dispatcher|sweep|backfill`. Composition root."""
 
 import argparse
+import os
 import sys
 from datetime import timedelta
 
@@ -12,23 +13,31 @@ from media_service.exceptions import MediaServiceError
 from media_service.migrations import require_newest
 from workers.config import load_worker_settings
 
+LANES_VARIABLE = "MEDIA_WORKER_LANES"
+
 
 def check() -> None:
     """See that the workers could start: their settings, and the schema. Raises MediaServiceError."""
     require_newest(load_worker_settings().effective_database_url)
 
 
-def run_worker() -> None:
-    """Run Celery's worker over all lanes until SIGTERM."""
+def run_worker(lanes: str | None) -> None:
+    """Run Celery's worker until SIGTERM, over these lanes instead of those of the settings."""
+    if lanes is not None:
+        os.environ[LANES_VARIABLE] = lanes  # before the settings are read: everything below goes by them
+        check()
     from workers.app import app, settings
 
+    only_renders = settings.worker_lanes == (Lane.RENDER,)
+    concurrency = settings.worker_render_concurrency if only_renders else settings.worker_concurrency
     app.worker_main(
         [
             "--quiet",  # no banner among the log lines
             "worker",
             f"--pool={settings.worker_pool}",
-            f"--concurrency={settings.worker_concurrency}",
-            f"--queues={','.join(Lane)}",
+            f"--concurrency={concurrency}",
+            f"--queues={','.join(settings.worker_lanes)}",
+            f"--hostname={'renderer' if only_renders else 'worker'}@%h",
             f"--loglevel={settings.log_level}",
             # Workers need not know of each other; each of these is one more way to depend on Redis.
             "--without-mingle",
@@ -52,6 +61,13 @@ def run_sweep(options: argparse.Namespace) -> None:
     sweep(dry_run=options.dry_run, grace=options.grace)
 
 
+def run_backfill(options: argparse.Namespace) -> None:
+    """Queue every file that lacks a preset as it is now."""
+    from workers.backfill import backfill
+
+    backfill(options.preset, dry_run=options.dry_run)
+
+
 def main(arguments: list[str]) -> int:
     """Returns the exit code; 2 for arguments that nobody understands (argparse says which)."""
     options = _parser().parse_args(arguments)
@@ -66,14 +82,20 @@ def main(arguments: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m workers")
-    roles = parser.add_subparsers(required=True, metavar="check|worker|dispatcher|sweep")
+    roles = parser.add_subparsers(required=True, metavar="check|worker|dispatcher|sweep|backfill")
     roles.add_parser("check").set_defaults(run=lambda _: None)
-    roles.add_parser("worker").set_defaults(run=lambda _: run_worker())
+    worker = roles.add_parser("worker")
+    worker.add_argument("--lanes")
+    worker.set_defaults(run=lambda options: run_worker(options.lanes))
     roles.add_parser("dispatcher").set_defaults(run=lambda _: run_dispatcher())
     sweep = roles.add_parser("sweep")
     sweep.add_argument("--dry-run", action="store_true")
     sweep.add_argument("--grace", type=_duration)
     sweep.set_defaults(run=run_sweep)
+    backfill = roles.add_parser("backfill")
+    backfill.add_argument("--preset", action="append")
+    backfill.add_argument("--dry-run", action="store_true")
+    backfill.set_defaults(run=run_backfill)
     return parser
 
 

@@ -2,10 +2,12 @@
 
 import os
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import NoDecode
 
+from media_service.broker.messages import Lane
 from media_service.config import Settings, load_section
 from media_service.durations import Duration
 from workers.processing.limits import ImageLimits, SandboxLimits
@@ -17,6 +19,14 @@ class WorkerSettings(Settings):
     worker_concurrency: Annotated[int, Field(ge=1, le=256)] = max(2, os.cpu_count() or 2)
     """Jobs at once in one worker process. Each decodes in a child of its own, so more than there are cores
     only helps a storage with latency."""
+    worker_render_concurrency: Annotated[int, Field(ge=1, le=256)] = max(2, os.cpu_count() or 2)
+    """The same of a process that makes images on the fly and nothing else: those are short, and somebody
+    waits, so they have a process of their own (`renderer`), which no upload can fill."""
+    worker_backfill_limit: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """Jobs of the lane `backfill` that are sent or running at once, over all workers. Each takes a place from
+    uploads while it runs, so it should stay below the sum of their concurrency."""
+    worker_lanes: Annotated[tuple[Lane, ...], NoDecode, Field(min_length=1)] = tuple(Lane)
+    """Lanes that a worker process works on, comma-separated: a machine for each, where one is not enough."""
     worker_pool: Literal["threads", "prefork"] = "threads"
     """Celery's pool. Threads suffice, since decoding happens in sandbox children (docs/decisions)."""
     worker_heartbeat: Duration = timedelta(seconds=10)
@@ -40,12 +50,22 @@ class WorkerSettings(Settings):
     worker_sandbox_wall_seconds: Annotated[float, Field(gt=0, le=3600)] = SandboxLimits().wall_seconds
     """Time that one decode may take."""
 
+    @field_validator("worker_lanes", mode="before")
+    @classmethod
+    def _split_lanes(cls, value: Any) -> Any:
+        return parse_lanes(value) if isinstance(value, str) else value
+
     @model_validator(mode="after")
     def _grace_outlasts_claims(self) -> "WorkerSettings":
         """Else the first small file of a slow form could be swept before it is claimed."""
         if self.worker_sweep_grace <= self.upload_lease:
             raise ValueError("MEDIA_WORKER_SWEEP_GRACE must be longer than MEDIA_UPLOAD_LEASE")
         return self
+
+
+def parse_lanes(text: str) -> tuple[str, ...]:
+    """`uploads,render` as names; each must be a lane."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def load_worker_settings() -> WorkerSettings:

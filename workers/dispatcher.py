@@ -2,12 +2,15 @@
 
 import signal
 import threading
+import time
 from collections.abc import Callable
+from datetime import timedelta
 
 import structlog
 
 from media_service.backends import create_storage
 from media_service.broker.client import JobSender
+from media_service.broker.messages import Lane
 from media_service.exceptions import MediaServiceError
 from media_service.observability import configure_logging
 from workers.config import load_worker_settings
@@ -19,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 LEADERSHIP_ROUNDS = 20
 """Rounds that a leader may miss before another takes over."""
+TOP_UP_SECONDS = 0.05
+"""Between two looks at lanes with a limit while there is work in them: a few reads each."""
 
 
 def run() -> None:
@@ -35,6 +40,7 @@ def run() -> None:
         window=settings.lane_window,
         resend_after=settings.job_resend_after,
         leadership=settings.worker_dispatch_interval * LEADERSHIP_ROUNDS,
+        limits={Lane.BACKFILL: settings.worker_backfill_limit},
     )
     dispatcher = Dispatcher(database, sender, rules)
     sweeper = create_sweeper(settings, database, storage, grace=settings.worker_sweep_grace)
@@ -53,10 +59,21 @@ def run() -> None:
             leads.set()
         else:
             leads.clear()
-        stopping.wait(settings.worker_dispatch_interval.total_seconds())
+        _rest(dispatcher if leads.is_set() else None, stopping, settings.worker_dispatch_interval)
     sender.close()
     database.close()
     log.info("dispatcher.stopped")
+
+
+def _rest(dispatcher: Dispatcher | None, stopping: threading.Event, interval: timedelta) -> None:
+    """Wait for the next round; a leader fills up lanes with a limit meanwhile."""
+    until = time.monotonic() + interval.total_seconds()
+    while (left := until - time.monotonic()) > 0:
+        may_fill = dispatcher is not None and dispatcher.has_limited_work
+        if stopping.wait(min(left, TOP_UP_SECONDS) if may_fill else left):
+            return
+        if dispatcher is not None and may_fill:
+            _attempt("dispatcher.round_failed", dispatcher.top_up)
 
 
 def _attempt(failure: str, work: Callable[[], object]) -> bool:

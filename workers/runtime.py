@@ -1,18 +1,24 @@
 """Composition root of a worker process: builds its singletons, once. Worker room."""
 
 import threading
+from datetime import timedelta
 from uuid import UUID
 
 from media_service.backends import create_storage
 from media_service.blocking_database import Database
+from media_service.broker.messages import Lane
 from workers.config import WorkerSettings, load_worker_settings
 from workers.jobs.context import JobContext
 from workers.jobs.leases import LeaseKeeper
 from workers.jobs.presence import Presence
+from workers.jobs.render_transform import render_transform
 from workers.jobs.run import run_job
 from workers.processing.limits import ImageLimits, SandboxLimits
 from workers.processing.sandbox import Sandbox
 from workers.scratch import ScratchFolder
+
+RENDER_MARGIN = timedelta(seconds=10)
+"""For fetching and storing what a sandbox child makes in its time."""
 
 
 class Runtime:
@@ -32,7 +38,10 @@ class Runtime:
         self._keeper = LeaseKeeper(self._database, lease=settings.job_lease)
         self._keeper.start()
         self._presence = Presence(
-            self._database, missing_layers=self._missing_layers, beat=settings.worker_heartbeat
+            self._database,
+            missing_layers=self._missing_layers,
+            beat=settings.worker_heartbeat,
+            lanes=() if set(settings.worker_lanes) == set(Lane) else settings.worker_lanes,
         )
         self._presence.start()
         self._context = JobContext(
@@ -42,10 +51,14 @@ class Runtime:
             presets=settings.presets,
             scratch_root=self._scratch.path,
             max_source_bytes=settings.worker_max_source_bytes,
+            render_lease=timedelta(seconds=settings.worker_sandbox_wall_seconds) + RENDER_MARGIN,
         )
 
     def run_job(self, job_id: UUID) -> None:
         run_job(job_id, self._context, self._keeper)
+
+    def render(self, file_id: UUID, digest: str) -> None:
+        render_transform(file_id, digest, self._context)
 
     def close(self) -> None:
         """Let go of everything; jobs that still run are left to their leases."""
@@ -63,7 +76,8 @@ class Runtime:
 
 def create_database(settings: WorkerSettings) -> Database:
     # One connection per job at once, one for the leases, one to say that the process lives.
-    return Database(settings.effective_database_url, pool_size=settings.worker_concurrency + 2)
+    jobs_at_once = max(settings.worker_concurrency, settings.worker_render_concurrency)
+    return Database(settings.effective_database_url, pool_size=jobs_at_once + 2)
 
 
 _lock = threading.Lock()

@@ -16,8 +16,11 @@ from media_service.exceptions import ErrorKind, MediaServiceError
 SIGNATURE_PARAMETERS = frozenset({"exp", "kid", "sig"})
 
 MAX_URL_LIFETIME = timedelta(days=7)
-"""The most that a signature of S3 (SigV4) can live, and so of ours. A signing key is kept for so long after
-its successor was made; a URL that lived longer would end with its key."""
+"""The most that a signature of S3 (SigV4) can live, and so of ours to files."""
+
+MAX_KEY_USE = timedelta(days=365)
+"""The longest that anything lives which a signing key signs: URLs of images, which stand in pages and mails.
+A key is kept for so long after its successor was made; a URL that lived longer would end with its key."""
 
 
 @dataclass(frozen=True, slots=True)

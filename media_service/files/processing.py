@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from media_service.broker.messages import Lane
 from media_service.files.lifecycle import FileStatus
 from media_service.files.models import File
 from media_service.jobs.creation import new_job
@@ -14,7 +15,14 @@ def can_be_processed(file: File) -> bool:
     return file.content_type in PROCESSABLE_TYPES and file.status is not FileStatus.QUARANTINED
 
 
-def process_again(file: File, names: Sequence[str] | None, *, max_attempts: int, will_ring: bool) -> Job:
+def process_again(
+    file: File,
+    names: Sequence[str] | None,
+    *,
+    max_attempts: int,
+    will_ring: bool,
+    lane: Lane | None = None,
+) -> Job:
     """The job that makes presets of a file again: those named, or all."""
     return new_job(
         JobKind.PROCESS_FILE,
@@ -23,4 +31,5 @@ def process_again(file: File, names: Sequence[str] | None, *, max_attempts: int,
         payload={"renditions": list(names)} if names is not None else {},
         max_attempts=max_attempts,
         will_ring=will_ring,
+        lane=lane,
     )

@@ -1,12 +1,12 @@
 """Every statement about files and renditions, once. Core room: builds statements, runs none."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Delete, Select, Update, bindparam, delete, insert, select, update
+from sqlalchemy import Delete, Select, Update, bindparam, delete, insert, or_, select, update
 from sqlalchemy.orm import selectinload
 from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 
@@ -88,6 +88,24 @@ def delete_renditions(file_id: UUID, names: list[str]) -> Delete:
         .where(Rendition.file_id == file_id, Rendition.name.in_(names))
         .execution_options(synchronize_session=False)
     )
+
+
+def files_lacking(
+    recipes: Mapping[str, str], *, content_types: Collection[str], after: UUID | None, limit: int
+) -> Select[File]:
+    """One page, in order of id, of `ready` files that lack a rendition of one of these names and recipes."""
+    lacking = [
+        ~select(Rendition.id)
+        .where(Rendition.file_id == File.id, Rendition.name == name, Rendition.recipe == recipe)
+        .exists()
+        for name, recipe in sorted(recipes.items())
+    ]
+    statement = select(File).where(
+        File.content_type.in_(content_types), File.status == FileStatus.READY, or_(*lacking)
+    )
+    if after is not None:
+        statement = statement.where(File.id > after)
+    return statement.order_by(File.id).limit(limit)
 
 
 def change_file(

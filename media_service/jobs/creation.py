@@ -24,16 +24,17 @@ def new_job(
     payload: dict[str, Any],
     max_attempts: int,
     will_ring: bool,
+    lane: Lane | None = None,
 ) -> Job:
     """A queued job. `will_ring`: its maker rings the doorbell right after the commit.
 
     It then counts as sent, so the dispatcher leaves it alone for as long as a message may take; if the
-    maker dies before it rings, the dispatcher sends it after that time.
+    maker dies before it rings, the dispatcher sends it after that time. `lane`: another than the kind's own.
     """
     return Job(
         id=new_id(),
         kind=kind,
-        lane=LANES[kind].value,
+        lane=(lane or LANES[kind]).value,
         owner_id=owner_id,
         file_id=file_id,
         payload=payload,

@@ -32,6 +32,16 @@ class Job(Base):
             sqlite_where=text("status = 'queued'"),
             postgresql_where=text("status = 'queued'"),
         ),
+        # And fills a lane from each owner in turn, which costs no more with a million jobs of one of them.
+        Index(
+            "ix_jobs_queued_by_owner",
+            "lane",
+            "owner_id",
+            "run_after_ms",
+            "id",
+            sqlite_where=text("status = 'queued'"),
+            postgresql_where=text("status = 'queued'"),
+        ),
         Index(
             "ix_jobs_running",
             "lease_until_ms",
@@ -95,4 +105,6 @@ class WorkerProcess(Base):
     """For who reads the table; no answer of the API shows it."""
     missing_layers: Mapped[list[str]]
     """Walls of the sandbox that the kernel of its machine lacks (`workers/processing/layers.py`)."""
+    lanes: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
+    """What it works on; empty: all lanes."""
     alive_until_ms: Mapped[int] = mapped_column(BigInteger)

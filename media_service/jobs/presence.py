@@ -13,10 +13,21 @@ from media_service.jobs.models import WorkerProcess
 _SILENT = {"synchronize_session": False}
 
 
-def enter(process_id: UUID, *, host: str, missing_layers: Sequence[str], lease: timedelta) -> Insert:
-    """Say that a process has begun to live."""
+def enter(
+    process_id: UUID,
+    *,
+    host: str,
+    missing_layers: Sequence[str],
+    lease: timedelta,
+    lanes: Sequence[str] = (),
+) -> Insert:
+    """Say that a process has begun to live, and which lanes it works on (none: all of them)."""
     return insert(WorkerProcess).values(
-        id=process_id, host=host, missing_layers=list(missing_layers), alive_until_ms=later_ms(lease)
+        id=process_id,
+        host=host,
+        missing_layers=list(missing_layers),
+        lanes=list(lanes),
+        alive_until_ms=later_ms(lease),
     )
 
 
@@ -39,6 +50,11 @@ def leave(process_id: UUID) -> Delete:
 def missing_layers_of_living() -> Select[list[str]]:
     """What the living processes lack, each list once; no row: nobody lives."""
     return select(WorkerProcess.missing_layers).where(WorkerProcess.alive_until_ms >= now_ms()).distinct()
+
+
+def lanes_of_living() -> Select[list[str]]:
+    """The lanes of each living process; an empty list stands for all of them."""
+    return select(WorkerProcess.lanes).where(WorkerProcess.alive_until_ms >= now_ms())
 
 
 def dead_processes(*, after: UUID | None, limit: int) -> Select[UUID]:

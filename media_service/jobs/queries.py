@@ -142,19 +142,44 @@ def bury(job_id: UUID, *, at: datetime, error: tuple[str, str]) -> ReturningUpda
     )
 
 
-def due_for_sending(lane: str, *, resend_after: timedelta, limit: int) -> Select[UUID]:
-    """Queued jobs of a lane that no message stands for: never sent, or sent and not claimed for long."""
+def due_for_sending(lane: str, *, owner_id: UUID, resend_after: timedelta, limit: int) -> Select[UUID]:
+    """An owner's queued jobs in a lane that no message stands for, the oldest first.
+
+    No message: never sent, or sent and not claimed for long.
+    """
     return (
         select(Job.id)
-        .where(
-            Job.lane == lane,
-            Job.status == JobStatus.QUEUED,
-            Job.run_after_ms <= now_ms(),
-            or_(Job.sent_at_ms.is_(None), Job.sent_at_ms < later_ms(-resend_after)),
-        )
+        .where(_is_due(lane, resend_after), Job.owner_id == owner_id)
         .order_by(Job.run_after_ms, Job.id)
         .limit(limit)
     )
+
+
+def _is_due(lane: str, resend_after: timedelta) -> Any:
+    return and_(
+        Job.lane == lane,
+        Job.status == JobStatus.QUEUED,
+        Job.run_after_ms <= now_ms(),
+        or_(Job.sent_at_ms.is_(None), Job.sent_at_ms < later_ms(-resend_after)),
+    )
+
+
+def next_owner_with_due(lane: str, *, after: UUID | None, resend_after: timedelta) -> Select[UUID]:
+    """The next owner in order of id who has a due job in a lane.
+
+    One step along `ix_jobs_queued_by_owner` for each owner: flat in the number of jobs, which a grouping or a
+    window function over the lane is not.
+    """
+    statement = select(Job.owner_id).where(_is_due(lane, resend_after))
+    if after is not None:
+        statement = statement.where(Job.owner_id > after)
+    return statement.order_by(Job.owner_id).limit(1)
+
+
+def count_running(lane: str) -> Select[int]:
+    """Jobs of a lane that workers have at this moment."""
+    running = (Job.status == JobStatus.RUNNING) & (Job.lane == lane)
+    return select(func.count()).select_from(Job).where(running)
 
 
 def mark_sent(job_ids: Sequence[UUID]) -> Update:

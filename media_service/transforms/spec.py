@@ -9,27 +9,36 @@ from pydantic import BaseModel, ConfigDict, Field
 PIPELINE_VERSION = 1
 """Part of every recipe digest; raised when the pipeline's output changes for the same spec."""
 
-RenditionFormat = Literal["webp", "jpeg", "png"]
+RenditionFormat = Literal["webp", "jpeg", "png", "avif"]
+PresetFit = Literal["inside", "cover"]
 
 RENDITION_CONTENT_TYPES: dict[RenditionFormat, str] = {
     "webp": "image/webp",
     "jpeg": "image/jpeg",
     "png": "image/png",
+    "avif": "image/avif",
 }
 
 MAX_RENDITION_SIDE_PX = 8192
 """Larger outputs cost memory out of proportion; WebP itself ends at 16383."""
 
 
+PresetKind = Literal["image"]
+"""Of files; others will follow with their processors."""
+
+
 class Preset(BaseModel):
-    """A named rendition that every image gets: fits a box, is never enlarged, keeps its aspect."""
+    """A named rendition that images get: `inside` fits a box, never enlarged; `cover` fills it exactly."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
     width_px: Annotated[int, Field(ge=1, le=MAX_RENDITION_SIDE_PX)]
     height_px: Annotated[int, Field(ge=1, le=MAX_RENDITION_SIDE_PX)]
+    fit: PresetFit = "inside"
     format: RenditionFormat = "webp"
+    kinds: tuple[PresetKind, ...] = ("image",)
+    """Which files get it; without any, nobody does before it is asked for on the fly."""
     quality: Annotated[int, Field(ge=1, le=100)] = 80
 
     @property
@@ -38,9 +47,12 @@ class Preset(BaseModel):
 
     @property
     def recipe(self) -> str:
-        """Digest of all that decides the pixels: 16 hex digits. The name does not take part."""
+        """Digest of all that decides the pixels: 16 hex digits. Name and kinds do not take part."""
+        # What came later counts only where it is used: nothing that was made before is made again for it.
+        later = {"fit": self.fit} if self.fit != "inside" else {}
+        decisive = {"width_px", "height_px", "format", "quality"}
         canonical = json.dumps(
-            {"pipeline": PIPELINE_VERSION, **self.model_dump(exclude={"name"})}, sort_keys=True
+            {"pipeline": PIPELINE_VERSION, **self.model_dump(include=decisive), **later}, sort_keys=True
         )
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 

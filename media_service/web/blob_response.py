@@ -1,7 +1,7 @@
 """The bytes of a stored object as an answer: full RFC 9110, whatever the storage. API room."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -31,6 +31,8 @@ class Representation:
     content_disposition: str
     cache_control: str
     validators: Validators
+    more_headers: Mapping[str, str] = field(default_factory=dict)
+    """Of every answer; `Vary` among them also of a 304 (RFC 9110 §15.4.5)."""
 
     def headers(self) -> dict[str, str]:
         """What a 200 says beside its length; a 304 repeats the first three (RFC 9110 §15.4.5)."""
@@ -41,6 +43,7 @@ class Representation:
             "Accept-Ranges": "bytes",
             "Content-Disposition": self.content_disposition,
             **SAFE_HEADERS,
+            **self.more_headers,
         }
 
 
@@ -73,7 +76,7 @@ def _wanted_range(headers: Mapping[str, str], found: Representation) -> ByteRang
 
 def _not_modified(found: Representation) -> Response:
     headers = {name: found.headers()[name] for name in ("ETag", "Last-Modified", "Cache-Control")}
-    return Response(status_code=304, headers=headers)
+    return Response(status_code=304, headers={**headers, **found.more_headers})
 
 
 def _head(found: Representation) -> Response:

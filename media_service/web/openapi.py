@@ -26,6 +26,7 @@ TAGS = [
         "description": "tus 1.0.0 and the IETF draft, told apart by their headers.",
     },
     {"name": "Downloads", "description": "The bytes of originals and renditions."},
+    {"name": "Images", "description": "Images on the fly: any size, fit and format, by URL."},
     {"name": "Jobs", "description": "What the workers do."},
     {"name": "Accounts", "description": "Users, logins and API keys."},
     {"name": "Upload tokens", "description": "What a browser may hold to upload, and for nothing else."},

@@ -37,6 +37,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "The service holds as many connections as it may. Try again soon.",
     ),
     "uri-too-long": ("Address too long", "Path and query have more bytes than `limit`."),
+    "bad-image-option": (
+        "Bad image option",
+        "`position` says where among the options (characters, from 0), `allowed` what would be taken there.",
+    ),
     "append-too-large": (
         "Too much at once",
         "One request may append at most `limit_bytes` bytes. Send the rest with the next one.",
@@ -200,6 +204,15 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "rendition-not-ready": (
         "Rendition not ready",
         "The rendition is being made, or could not be; see `file_status`.",
+    ),
+    "render-failed": ("Image not made", "Making the image broke off; see `cause_code`. Try again later."),
+    "render-timeout": (
+        "Image not ready",
+        "The image was not ready in time. It is being made, so ask again after `Retry-After`.",
+    ),
+    "signature-needed": (
+        "Signature needed",
+        "Without the owner's credentials an image of a public file is given for a preset, or a signed URL.",
     ),
     "storage-full": ("Storage full", "The storage has no room left."),
     "storage-unavailable": ("Storage unavailable", "The service cannot reach its storage. Try again later."),

@@ -18,7 +18,7 @@ START_CPU_SECONDS = 12
 """Of all processes together at a second start: a wait of under 10 s on two cores. Processor time, since the
 clock would also measure what else the machine does."""
 END_SECONDS = 10
-ROLES = {"redis", "worker", "dispatcher", "api"}
+ROLES = {"redis", "worker", "renderer", "dispatcher", "api"}
 
 
 def _processes(service: RunningService) -> list[psutil.Process]:

@@ -15,7 +15,7 @@ from tests.support.api_server import ApiServer
 from tests.support.backends import ADMIN
 
 METHODS = {"get", "put", "post", "delete", "patch"}
-OPEN = {"/livez", "/readyz", "/v1/auth/register", "/v1/auth/token", "/v1/auth/refresh"}
+OPEN = {"/livez", "/readyz", "/v1/capabilities", "/v1/auth/register", "/v1/auth/token", "/v1/auth/refresh"}
 BY_SIGNATURE = "/v1/signed/"
 FOREIGN = re.compile(r"""(?:src|href|url\()\s*=?\s*["']?(?:https?:)?//(?!127\.0\.0\.1)[^"'\s]+""")
 

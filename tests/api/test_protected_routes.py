@@ -36,6 +36,7 @@ PUBLIC = {
     "/openapi.json",
     "/problems",
     "/problems/{code}",
+    "/v1/capabilities",
     "/v1/auth/token",
     "/v1/auth/refresh",
     "/v1/auth/register",
@@ -58,6 +59,7 @@ PUBLIC_FILES = {
     "/v1/files/{file_id}/content",
     "/v1/files/{file_id}/renditions/{name}/content",
     "/v1/files/{file_id}/download",
+    "/v1/images/{file_id}/{options}",
 }
 """What answers without credentials if the file is public."""
 SIGNED = {"/v1/signed/files/{file_id}/content", "/v1/signed/files/{file_id}/renditions/{name}/content"}
@@ -84,6 +86,7 @@ HEADERS = {
 }
 BODIES: dict[str, Any] = {
     "PATCH /v1/files/{file_id}": {"tags": []},
+    "POST /v1/files/{file_id}/image-url": {"options": "w_100"},
     "PUT /v1/files/{file_id}": {"filename": "x", "visibility": "public", "tags": [], "custom": {}},
 }
 """Where a route must be asked something sensible to look for its file."""
@@ -134,6 +137,7 @@ def ids(**known: object) -> dict[str, str]:
     return {
         **{name: str(new_id()) for name in names},
         "name": "thumb",
+        "options": "p_thumb",
         **{k: str(v) for k, v in known.items()},
     }
 

@@ -16,6 +16,7 @@ from tests.benchmarks.scale import FULL, QUICK, Scale
 from tests.benchmarks.servers import PROJECT_ROOT
 from tests.benchmarks.small_uploads import small_uploads
 from tests.benchmarks.streaming import streaming
+from tests.benchmarks.transforms import transforms
 
 BENCHMARKS: dict[str, Callable[[Path, Scale], list[Row]]] = {
     "small-uploads": small_uploads,
@@ -23,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[Path, Scale], list[Row]]] = {
     "downloads": downloads,
     "renditions": renditions,
     "readiness": readiness,
+    "transforms": transforms,
     "listings": listings,
     "descriptions": descriptions,
 }

@@ -61,11 +61,11 @@ def _time_to_ready(connection: Connection, server: Server, request: bytes) -> fl
     started = time.perf_counter()
     answer = connection.ask([request]).json()
     if "items" in answer:
-        _wait_until_ready(connection, server, answer["items"][0]["id"])
+        wait_until_ready(connection, server, answer["items"][0]["id"])
     return time.perf_counter() - started
 
 
-def _wait_until_ready(connection: Connection, server: Server, file_id: str) -> None:
+def wait_until_ready(connection: Connection, server: Server, file_id: str) -> None:
     look = head("GET", f"/v1/files/{file_id}", server.headers)
     deadline = time.monotonic() + READY_SECONDS
     while (file := connection.ask([look]).json())["status"] != "ready":
@@ -92,7 +92,7 @@ def _burst(server: Server, request: bytes, count: int) -> None:
         poster.join()
     with Connection(server.port) as connection:
         for file_id in posted:
-            _wait_until_ready(connection, server, file_id)
+            wait_until_ready(connection, server, file_id)
 
 
 def _rows(format_name: str, found: dict[str, Sample]) -> list[Row]:

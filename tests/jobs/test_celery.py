@@ -93,6 +93,26 @@ def test_photo_goes_through_api_broker_worker_and_dispatcher(
         sender.close()
 
 
+def test_image_on_the_fly_goes_through_api_broker_and_a_worker_of_its_lane_alone(
+    clean_backend: Backend, lonely_valkey: ValkeyServer, tmp_path: Path
+):
+    env = {"MEDIA_REDIS_URL": lonely_valkey.url, "MEDIA_WORKER_LANES": Lane.RENDER.value}
+    with (
+        ApiServer(clean_backend.settings, redis_url=lonely_valkey.url, image_render_timeout=60) as server,
+        running("worker", clean_backend, tmp_path / "renderer.log", env),
+    ):
+        answer = server.client.post("/v1/files", headers=ADMIN, content=images.jpeg(320, 240))
+        [file] = answer.json()["items"]
+        path = f"/v1/images/{file['id']}/w_100,h_100,fit_cover,f_webp"
+        made = server.client.get(path, headers=ADMIN, timeout=60)
+        assert (made.status_code, made.headers["Content-Type"]) == (200, "image/webp")
+        [job] = clean_backend.rows(Job)
+        assert job.status is JobStatus.QUEUED  # of another lane, and so for another worker
+    # Nobody makes anything any more, and Redis is as good as gone; what is stored is served.
+    with ApiServer(clean_backend.settings, broker_url="redis://127.0.0.1:9/0") as server:
+        assert server.client.get(path, headers=ADMIN).content == made.content
+
+
 def test_workers_take_messages_in_json_alone(tmp_path: Path):
     # A pickle would run whatever whoever can write to the broker likes.
     printed = subprocess.run(

@@ -1,16 +1,20 @@
 """The dispatcher: every due job reaches a worker, whatever was lost, and no lane overflows."""
 
+import time
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from sqlalchemy import insert
 
 from media_service.broker.messages import Lane
 from media_service.dialects import now_ms
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.files.lifecycle import FileStatus
 from media_service.jobs.lifecycle import FINAL, JobStatus
-from media_service.tables import Event, Lease
+from media_service.models import new_id
+from media_service.tables import Event, Job, Lease
 from tests.support.backends import Backend, Owner
 from tests.support.job_rows import (
     SECOND,
@@ -64,7 +68,8 @@ def test_job_that_was_never_sent_is_sent_into_its_lane(
     _, processing = add_image(clean_backend, owner)
     purge = add_job(clean_backend, owner)
     assert dispatcher.run_round()
-    assert broker.lanes == {Lane.UPLOADS: [processing.id], Lane.HOUSEKEEPING: [purge.id]}
+    sent = {lane: jobs for lane, jobs in broker.lanes.items() if jobs}
+    assert sent == {Lane.UPLOADS: [processing.id], Lane.HOUSEKEEPING: [purge.id]}
     assert get_job(clean_backend, purge.id).sent_at_ms is not None
     assert get_job(clean_backend, purge.id).status is JobStatus.QUEUED
 
@@ -140,6 +145,97 @@ def test_full_lane_does_not_hold_up_the_other(
     _, processing = add_image(clean_backend, owner)
     dispatcher.run_round()
     assert broker.lanes[Lane.UPLOADS] == [processing.id]
+
+
+def test_lane_is_filled_from_each_owner_in_turn(
+    clean_backend: Backend, owner: Owner, broker: Broker, dispatcher: Dispatcher
+):
+    for _ in range(12):
+        add_job(clean_backend, owner)
+    others = [clean_backend.add_owner() for _ in range(2)]
+    late = {add_job(clean_backend, other).id for other in others for _ in range(2)}
+    lane = broker.lanes[Lane.HOUSEKEEPING]
+    dispatcher.run_round()
+    assert len(lane) == 5
+    assert len(late & set(lane)) >= 3  # of five places in turn, three or four are the others'
+    lane.clear()
+    dispatcher.run_round()
+    assert len(lane) == 5
+    lane.clear()
+    for _ in range(2):
+        dispatcher.run_round()
+    sent = [row.id for row in clean_backend.rows(Job) if row.sent_at_ms is not None]
+    assert late <= set(sent)
+    assert len(sent) == len(set(sent)) == 15
+
+
+def test_more_owners_than_places_are_all_served_in_a_few_rounds(
+    clean_backend: Backend, owner: Owner, broker: Broker, dispatcher: Dispatcher
+):
+    owners = [clean_backend.add_owner() for _ in range(12)]
+    for one in owners * 3:
+        add_job(clean_backend, one)
+    served: set[UUID] = set()
+    by_job = {row.id: row.owner_id for row in clean_backend.rows(Job)}
+    lane = broker.lanes[Lane.HOUSEKEEPING]
+    for _ in range(3):
+        dispatcher.run_round()
+        served |= {by_job[job_id] for job_id in lane}
+        lane.clear()
+    assert served == {one.id for one in owners}
+
+
+def test_lane_with_a_limit_counts_what_is_running_and_what_was_sent(
+    clean_backend: Backend, owner: Owner, broker: Broker
+):
+    rules = replace(RULES, limits={Lane.BACKFILL: 2})
+    dispatcher = Dispatcher(clean_backend.database, broker, rules)
+    jobs = [add_job(clean_backend, owner, lane=Lane.BACKFILL.value) for _ in range(6)]
+    lane = broker.lanes[Lane.BACKFILL]
+    dispatcher.run_round()
+    dispatcher.run_round()
+    assert lane == [job.id for job in jobs[:2]]
+    keeper = LeaseKeeper(clean_backend.database, lease=timedelta(seconds=15))
+    claim(lane.pop(0), clean_backend.database, keeper)
+    dispatcher.run_round()
+    assert lane == [jobs[1].id]
+    change_job(clean_backend, jobs[0].id, status=JobStatus.SUCCEEDED)
+    dispatcher.run_round()
+    assert lane == [jobs[1].id, jobs[2].id]
+
+
+def test_lane_with_a_limit_is_filled_up_between_rounds_while_there_is_work(
+    clean_backend: Backend, owner: Owner, broker: Broker
+):
+    dispatcher = Dispatcher(clean_backend.database, broker, replace(RULES, limits={Lane.BACKFILL: 1}))
+    dispatcher.run_round()
+    assert not dispatcher.has_limited_work
+    jobs = [add_job(clean_backend, owner, lane=Lane.BACKFILL.value) for _ in range(3)]
+    dispatcher.run_round()
+    lane = broker.lanes[Lane.BACKFILL]
+    for job in jobs:
+        assert lane == [job.id]
+        dispatcher.top_up()
+        assert lane == [job.id]
+        lane.clear()
+        change_job(clean_backend, job.id, status=JobStatus.SUCCEEDED)
+        dispatcher.top_up()
+    assert not dispatcher.has_limited_work
+
+
+def test_thousands_of_jobs_of_one_lane_hold_up_no_other(
+    clean_backend: Backend, owner: Owner, broker: Broker, dispatcher: Dispatcher
+):
+    template = add_job(clean_backend, owner, lane=Lane.BACKFILL.value)
+    rows = [{**template.column_values(), "id": new_id()} for _ in range(3000)]
+    with clean_backend.database.transaction() as session:
+        session.execute(insert(Job), rows)
+    _, processing = add_image(clean_backend, owner)
+    started = time.monotonic()
+    dispatcher.run_round()
+    assert time.monotonic() - started < 1
+    assert broker.lanes[Lane.UPLOADS] == [processing.id]
+    assert len(broker.lanes[Lane.BACKFILL]) == 5
 
 
 def test_job_of_a_dead_worker_is_queued_and_sent_in_the_same_round(

@@ -88,7 +88,7 @@ def damaged_jpeg() -> bytes:
 
 
 def png_alpha(width: int = 640, height: int = 480) -> bytes:
-    """The scene, opaque on the left and fading to nothing on the right."""
+    """The scene, opaque on the right and fading to nothing on the left."""
     image = scene(width, height)
     image.putalpha(Image.linear_gradient("L").rotate(90).resize((width, height)))
     return encode(image, "PNG")

@@ -9,7 +9,7 @@ import psutil
 from tests.support.arena import Arena
 
 MIB = 1024 * 1024
-ROLES = ("api", "worker", "dispatcher")
+ROLES = ("api", "worker", "renderer", "dispatcher")
 SHARE = 1.1
 """What may stay: ten per cent over what was there at rest, after a first crowd."""
 SPARE_DESCRIPTORS = 10

@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from media_service import cli, config
+from media_service.broker.messages import Lane
 from media_service.config import Settings, exposed_env_file, load_settings
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.rate_limits.window import Limit
@@ -242,3 +243,23 @@ def test_example_file_names_every_setting_and_no_other():
 def test_address_of_an_unknown_kind_stops_the_start(environment: Setter, name: str, value: str):
     environment(**{name: value})
     assert "begin" in refusal() or "starts with" in refusal()
+
+
+def test_lists_separated_by_commas_are_read_by_workers_as_by_the_api(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MEDIA_ALLOWED_TYPES", "image/*,video/mp4")
+    monkeypatch.setenv("MEDIA_IMAGE_AUTO_FORMATS", "webp")
+    monkeypatch.setenv("MEDIA_WORKER_LANES", "render, uploads")
+    for settings in (Settings(_env_file=None), WorkerSettings(_env_file=None)):
+        assert settings.allowed_types == ("image/*", "video/mp4")
+        assert settings.image_auto_formats == ("webp",)
+    assert WorkerSettings(_env_file=None).worker_lanes == (Lane.RENDER, Lane.UPLOADS)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("MEDIA_IMAGE_AUTO_FORMATS", "png"), ("MEDIA_WORKER_LANES", "nope"), ("MEDIA_WORKER_LANES", ",")],
+)
+def test_list_with_what_is_not_there_stops_the_start(monkeypatch: pytest.MonkeyPatch, name: str, value: str):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(MediaServiceError, match=name):
+        load_worker_settings()

@@ -1,6 +1,7 @@
 """What a job is given to work with. Worker room."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -25,6 +26,8 @@ class JobContext:
     """Where each job gets a directory of its own."""
     max_source_bytes: int
     """The largest original that is fetched."""
+    render_lease: timedelta = timedelta(seconds=40)
+    """After this silence another worker may make an image on the fly: longer than one may take."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,15 @@ Any number of dispatchers may run; one at a time holds the lease and works. All 
 so it can die at any point, and Redis may lose everything it has.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import zip_longest
 from typing import Protocol
 from uuid import UUID, uuid4
 
 import structlog
+from sqlalchemy import Select
 
 from media_service.blocking_database import Database
 from media_service.broker.messages import Lane
@@ -46,6 +49,8 @@ class DispatchRules:
     resend_after: timedelta
     leadership: timedelta
     """How long another dispatcher waits after the leader fell silent."""
+    limits: Mapping[Lane, int] = field(default_factory=dict)
+    """Jobs of a lane that are sent or running at once, over all workers; a lane that is not here has none."""
 
 
 class Dispatcher:
@@ -56,6 +61,8 @@ class Dispatcher:
         self._sender = sender
         self._rules = rules
         self._id = uuid4()
+        self._last_owner: dict[Lane, UUID] = {}
+        self._waiting: set[Lane] = set()
 
     def run_round(self) -> bool:
         """Returns whether this dispatcher leads. Raises MediaServiceError (unavailable)."""
@@ -66,6 +73,19 @@ class Dispatcher:
         for lane in Lane:
             self._fill(lane)
         return True
+
+    @property
+    def has_limited_work(self) -> bool:
+        """Whether the last look saw due jobs in a lane with a limit, where the end of one makes room."""
+        return not self._waiting.isdisjoint(self._rules.limits)
+
+    def top_up(self) -> None:
+        """Fill the lanes with a limit, between a leader's rounds. Raises MediaServiceError (unavailable).
+
+        A limit of one job at once would else be one job per round, however short.
+        """
+        for lane in self._rules.limits:
+            self._fill(lane)
 
     def _lead(self) -> bool:
         with self._database.transaction() as session:
@@ -93,13 +113,14 @@ class Dispatcher:
 
     def _fill(self, lane: Lane) -> None:
         """Send what is due, but never more than lets a lane hold its window of messages."""
-        due = self._due(lane)
-        if not due:
+        if self._next_owner(lane, after=None) is None:
+            self._waiting.discard(lane)
             return
-        room = self._rules.window - self._sender.depth(lane)
-        batch = due[: max(room, 0)]
-        if not batch:
+        self._waiting.add(lane)
+        room = self._room(lane)
+        if room <= 0:
             return
+        batch = self._due(lane, room)
         with self._database.transaction() as session:
             session.execute(queries.mark_sent(batch))
         reach("dispatch.marked")
@@ -108,9 +129,48 @@ class Dispatcher:
             reach("dispatch.sent")
         log.debug("dispatcher.sent", lane=lane.value, jobs=len(batch))
 
-    def _due(self, lane: Lane) -> list[UUID]:
-        statement = queries.due_for_sending(
-            lane.value, resend_after=self._rules.resend_after, limit=self._rules.window
+    def _room(self, lane: Lane) -> int:
+        waiting = self._sender.depth(lane)
+        room = self._rules.window - waiting
+        if (limit := self._rules.limits.get(lane)) is None:
+            return room
+        with self._database.read() as session:
+            running = session.scalars(queries.count_running(lane.value)).one()
+        return min(room, limit - waiting - running)
+
+    def _due(self, lane: Lane, room: int) -> list[UUID]:
+        """One job of each owner in turn, so that nobody waits behind another's thousands."""
+        owners = self._owners(lane, room)
+        with self._database.read() as session:
+            waiting = [list(session.scalars(self._due_of(lane, owner, limit=room))) for owner in owners]
+        turns = zip_longest(*waiting)
+        return [job_id for turn in turns for job_id in turn if job_id is not None][:room]
+
+    def _owners(self, lane: Lane, limit: int) -> list[UUID]:
+        """At most so many owners with due jobs, beginning behind the last one of the round before."""
+        owners: list[UUID] = []
+        after, has_wrapped = self._last_owner.get(lane), False
+        while len(owners) < limit:
+            owner = self._next_owner(lane, after=after)
+            if owner is None and not has_wrapped:
+                after, has_wrapped = None, True
+            elif owner is None or owner in owners:
+                break
+            else:
+                owners.append(owner)
+                after = owner
+        if owners:
+            self._last_owner[lane] = owners[-1]
+        return owners
+
+    def _next_owner(self, lane: Lane, *, after: UUID | None) -> UUID | None:
+        statement = queries.next_owner_with_due(
+            lane.value, after=after, resend_after=self._rules.resend_after
         )
         with self._database.read() as session:
-            return list(session.scalars(statement))
+            return session.scalars(statement).first()
+
+    def _due_of(self, lane: Lane, owner_id: UUID, *, limit: int) -> Select[UUID]:
+        return queries.due_for_sending(
+            lane.value, owner_id=owner_id, resend_after=self._rules.resend_after, limit=limit
+        )

@@ -27,11 +27,17 @@ class Presence:
     """
 
     def __init__(
-        self, database: Database, *, missing_layers: Callable[[], Sequence[str]], beat: timedelta
+        self,
+        database: Database,
+        *,
+        missing_layers: Callable[[], Sequence[str]],
+        beat: timedelta,
+        lanes: Sequence[str] = (),
     ) -> None:
         self._database = database
         self._missing_layers = missing_layers
         self._beat = beat
+        self._lanes = lanes
         self._id = uuid4()
         self._host = socket.gethostname()[:MAX_HOST_CHARACTERS]
         self._stopping = threading.Event()
@@ -58,9 +64,10 @@ class Presence:
         with self._database.transaction() as session:
             stays = presence.stay(self._id, missing_layers=missing, lease=lease)
             if session.execute(stays).first() is None:
-                session.execute(
-                    presence.enter(self._id, host=self._host, missing_layers=missing, lease=lease)
+                entering = presence.enter(
+                    self._id, host=self._host, missing_layers=missing, lease=lease, lanes=self._lanes
                 )
+                session.execute(entering)
 
     def _leave(self) -> None:
         with self._database.transaction() as session:

@@ -12,7 +12,7 @@ from media_service.events.models import EventType, event
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.faultpoints import reach
 from media_service.files import queries
-from media_service.files.lifecycle import FileStatus
+from media_service.files.lifecycle import FileKind, FileStatus
 from media_service.files.models import File, Rendition
 from media_service.files.processing import can_be_processed
 from media_service.jobs import queries as jobs
@@ -39,12 +39,12 @@ def process_file(job: ClaimedJob, context: JobContext) -> None:
     if not can_be_processed(file):
         _publish(job, context, made=None)
         return
-    _check_size(file, context.max_source_bytes)
+    check_size(file, context.max_source_bytes)
     presets = _wanted(job, context.presets)
     with TemporaryDirectory(prefix="job-", dir=context.scratch_root) as scratch:
         source = Path(scratch, "original")
         context.storage.download(file.key, source)
-        _check_integrity(source, file)
+        check_integrity(source, key=file.key, sha256=file.sha256)
         output = Path(scratch, "renditions")
         output.mkdir()
         made = context.sandbox.process_image(
@@ -74,7 +74,7 @@ def _load(job: ClaimedJob, context: JobContext) -> File:
     return file
 
 
-def _check_size(file: File, limit_bytes: int) -> None:
+def check_size(file: File, limit_bytes: int) -> None:
     """Raises MediaServiceError (unprocessable) before a byte is fetched."""
     if file.size_bytes > limit_bytes:
         raise MediaServiceError(
@@ -86,20 +86,24 @@ def _check_size(file: File, limit_bytes: int) -> None:
 
 
 def _wanted(job: ClaimedJob, presets: Sequence[Preset]) -> list[Preset]:
-    """The presets that the job names, or all; one that was configured away meanwhile is left out."""
+    """The presets that the job names, or all of images; one that was configured away is left out."""
     names = job.payload.get("renditions")
-    return [preset for preset in presets if names is None or preset.name in names]
+    return [
+        preset
+        for preset in presets
+        if (preset.name in names if names is not None else FileKind.IMAGE.value in preset.kinds)
+    ]
 
 
-def _check_integrity(source: Path, file: File) -> None:
-    """Never make anything of bytes that are not those that were uploaded.
+def check_integrity(source: Path, *, key: str, sha256: str | None) -> None:
+    """Never make anything of bytes that are not those that were stored.
 
     Raises MediaServiceError (damaged): a storage that gave wrong bytes once may give the right ones.
     """
     with source.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    if file.sha256 not in {None, sha256}:
-        log.error("storage.bytes_damaged", key=file.key, size_bytes=source.stat().st_size)
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if sha256 not in {None, found}:
+        log.error("storage.bytes_damaged", key=key, size_bytes=source.stat().st_size)
         raise MediaServiceError(
             ErrorKind.DAMAGED, "integrity", "The storage gave other bytes than were uploaded."
         )

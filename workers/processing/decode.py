@@ -79,7 +79,7 @@ def _decode_heif(source: Path, _shrink: int) -> Decoded:
     pixels = np.asarray(heif)[:, : heif.size[0]]
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)  # gray of 10 and 12 bits, which pi-heif leaves as it is
-    return Decoded(_to_vips(pixels, heif.info.get("icc_profile")), owner=heif)
+    return Decoded(to_vips(pixels, heif.info.get("icc_profile")), owner=heif)
 
 
 def _decode_tiff(source: Path, _shrink: int) -> Decoded:
@@ -96,7 +96,7 @@ def _decode_by_pillow(source: Path, format_name: str) -> Decoded:
         image.load()
         if image.mode == "LAB":
             return Decoded(_to_lab(np.asarray(image)))
-        return Decoded(_to_vips(np.asarray(_in_plain_mode(image)), image.info.get("icc_profile")))
+        return Decoded(to_vips(np.asarray(_in_plain_mode(image)), image.info.get("icc_profile")))
 
 
 def _in_plain_mode(image: Image.Image) -> Image.Image:
@@ -105,7 +105,7 @@ def _in_plain_mode(image: Image.Image) -> Image.Image:
     return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
 
-def _to_vips(pixels: NDArray[np.uint8], profile: object) -> pyvips.Image:
+def to_vips(pixels: NDArray[np.uint8], profile: object) -> pyvips.Image:
     """Rows of bytes as an image that keeps them alive and shares them; one or two bands are gray."""
     pixels = np.ascontiguousarray(pixels)
     height, width = pixels.shape[:2]
@@ -119,7 +119,7 @@ def _to_vips(pixels: NDArray[np.uint8], profile: object) -> pyvips.Image:
 def _to_lab(pixels: NDArray[np.uint8]) -> pyvips.Image:
     """From CIELAB as Pillow and TIFF 6.0 §23 store it: L* of 0 to 255, a* and b* of -128 to 127."""
     around_128 = pixels ^ np.array([0, 128, 128], np.uint8)
-    scaled = _to_vips(around_128, None).linear([100 / 255, 1, 1], [0, -128, -128])
+    scaled = to_vips(around_128, None).linear([100 / 255, 1, 1], [0, -128, -128])
     return scaled.copy(interpretation="lab")
 
 

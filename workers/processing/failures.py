@@ -10,6 +10,7 @@ UNREADABLE_MEDIA = "unreadable-media"
 TOO_MANY_PIXELS = "image-too-many-pixels"
 TOO_LARGE_SIDE = "image-too-large-side"
 TOO_MANY_FRAMES = "too-many-frames"
+NO_SUCH_PAGE = "no-such-page"
 SANDBOX_CRASHED = "sandbox-crashed"
 SANDBOX_TIMEOUT = "sandbox-timeout"
 SANDBOX_OUT_OF_MEMORY = "sandbox-out-of-memory"
@@ -19,6 +20,7 @@ _FAILURES = {
     TOO_MANY_PIXELS: (ErrorKind.UNPROCESSABLE, "The image has more pixels than are processed here."),
     TOO_LARGE_SIDE: (ErrorKind.UNPROCESSABLE, "A side of the image is longer than is processed here."),
     TOO_MANY_FRAMES: (ErrorKind.UNPROCESSABLE, "The animation has more frames than are processed here."),
+    NO_SUCH_PAGE: (ErrorKind.UNPROCESSABLE, "The file has fewer pages, or its pages cannot be told apart."),
     SANDBOX_CRASHED: (ErrorKind.CRASHED, "The process that read the file ended unexpectedly."),
     SANDBOX_TIMEOUT: (ErrorKind.CRASHED, "Processing the file took longer than is allowed."),
     SANDBOX_OUT_OF_MEMORY: (ErrorKind.CRASHED, "Processing the file took more memory than is allowed."),

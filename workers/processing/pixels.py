@@ -58,6 +58,27 @@ def _apply_profile(image: pyvips.Image) -> pyvips.Image:
         return image
 
 
-def flatten(image: pyvips.Image) -> pyvips.Image:
-    """Without alpha, over white."""
-    return image.flatten(background=_WHITE) if image.hasalpha() else image
+def flatten(image: pyvips.Image, background: list[int] = _WHITE) -> pyvips.Image:
+    """Without alpha, over a colour, by default white."""
+    return image.flatten(background=background) if image.hasalpha() else image
+
+
+def on_premultiplied(image: pyvips.Image, change: Callable[[pyvips.Image], pyvips.Image]) -> pyvips.Image:
+    """Apply what mixes neighbours, so that the hidden colours of transparent pixels do not show."""
+    if not image.hasalpha():
+        return change(image).cast("uchar")
+    return change(image.premultiply()).unpremultiply().cast("uchar")
+
+
+def sharpen(image: pyvips.Image, sigma: float) -> pyvips.Image:
+    """Unsharp mask on lightness; flat areas a little, edges more (m1, m2 as sharp has them)."""
+    if not image.hasalpha():
+        return image.sharpen(sigma=sigma, m1=1, m2=2).cast("uchar")
+    colours = image.extract_band(0, n=3).sharpen(sigma=sigma, m1=1, m2=2).cast("uchar")
+    return colours.bandjoin(image.extract_band(3))
+
+
+def lay_over(image: pyvips.Image, upper: pyvips.Image, left: int, top: int) -> pyvips.Image:
+    """Put a picture with alpha over another, which keeps its size and stays opaque if it was."""
+    laid = image.composite2(upper, "over", x=left, y=top).cast("uchar")
+    return (laid if image.hasalpha() else laid.extract_band(0, n=3)).copy_memory()

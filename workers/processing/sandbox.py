@@ -14,14 +14,15 @@ from typing import Self
 
 import structlog
 
+from media_service.transforms.image_spec import ImageSpec
 from media_service.transforms.spec import Preset
 from workers.processing import failures, protocol
 from workers.processing.formats import SOURCE_FORMATS
 from workers.processing.layers import Layers
 from workers.processing.limits import ImageLimits, SandboxLimits
-from workers.processing.replies import read_reply
-from workers.processing.request import ImageRequest, Target
-from workers.processing.results import ProcessedImage
+from workers.processing.replies import read_edit_reply, read_reply
+from workers.processing.request import Edit, ImageRequest, Mark, Target
+from workers.processing.results import MadeRendition, ProcessedImage
 from workers.processing.zygote_process import ZygoteProcess
 
 log = structlog.get_logger(__name__)
@@ -79,13 +80,20 @@ class Sandbox:
         "too-many-frames"; crashed with "sandbox-crashed", "sandbox-timeout" or "sandbox-out-of-memory". After
         an error files may lie in `output_dir`.
         """
-        if content_type not in SOURCE_FORMATS:
-            raise ValueError(f"no decoder for {content_type}")
+        _check_decoder(content_type)
         request = ImageRequest(source.resolve(), content_type, output_dir.resolve(), _to_targets(presets))
-        line = protocol.encode_line(request.to_json())
-        # Nothing at all came back: the zygote died with the job unbegun in its queue, so a new one may try.
-        reply = self._converse(line) or self._converse(line)
-        return read_reply(reply, presets=presets, output_dir=output_dir)
+        return read_reply(self._ask(request), presets=presets, output_dir=output_dir)
+
+    def edit_image(
+        self, source: Path, *, content_type: str, spec: ImageSpec, output_dir: Path
+    ) -> MadeRendition:
+        """Make one image on the fly into `output_dir`, where its watermark lies if it has one (MARK_FILE).
+
+        Raises as `process_image`; also unprocessable with "no-such-page".
+        """
+        _check_decoder(content_type)
+        request = ImageRequest(source.resolve(), content_type, output_dir.resolve(), edit=_to_edit(spec))
+        return read_edit_reply(self._ask(request), spec=spec, output_dir=output_dir)
 
     def __enter__(self) -> Self:
         self.start()
@@ -95,6 +103,11 @@ class Sandbox:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _ask(self, request: ImageRequest) -> bytes:
+        line = protocol.encode_line(request.to_json())
+        # Nothing at all came back: the zygote died with the job unbegun in its queue, so a new one may try.
+        return self._converse(line) or self._converse(line)
 
     def _converse(self, line: bytes) -> bytes:
         """One job: the request in, all that its socket says out (nothing if no zygote took it)."""
@@ -145,5 +158,30 @@ class Sandbox:
             self._zygote = None
 
 
+def _check_decoder(content_type: str) -> None:
+    if content_type not in SOURCE_FORMATS:
+        raise ValueError(f"no decoder for {content_type}")
+
+
+def _to_edit(spec: ImageSpec) -> Edit:
+    mark = spec.watermark
+    return Edit(
+        width=spec.width,
+        height=spec.height,
+        fit=spec.fit,
+        gravity=spec.gravity,
+        quality=spec.quality or 0,
+        format=spec.format,
+        blur=spec.blur,
+        sharpen=spec.sharpen,
+        rotate=spec.rotate,
+        flip=spec.flip,
+        background=spec.background,
+        page=spec.page,
+        frames=spec.frames,
+        mark=None if mark is None else Mark(mark.gravity, mark.scale, mark.opacity),
+    )
+
+
 def _to_targets(presets: Sequence[Preset]) -> tuple[Target, ...]:
-    return tuple(Target(p.width_px, p.height_px, p.format, p.quality) for p in presets)
+    return tuple(Target(p.width_px, p.height_px, p.format, p.quality, p.fit) for p in presets)

@@ -11,7 +11,7 @@ from workers.processing import decode, encode, exif, failures, iptc, pixels, pla
 from workers.processing import probe as header_probe
 from workers.processing.engine import allow_loader, is_out_of_memory
 from workers.processing.formats import SOURCE_FORMATS, SourceFormat
-from workers.processing.geometry import Size, fit_inside, jpeg_shrink, upright
+from workers.processing.geometry import Size, fit_inside, jpeg_shrink, place, resized, upright
 from workers.processing.limits import ImageLimits
 from workers.processing.request import ImageRequest, Target, rendition_file_name
 
@@ -46,8 +46,19 @@ class Work:
     @property
     def largest(self) -> Size:
         """As displayed: what the biggest target, or the placeholder, needs of the picture."""
-        boxes = [placeholder.BOX, *(box_of(target) for target in self.request.targets)]
-        return max(fit_inside(self.displayed, box) for box in boxes)
+        return max([fit_inside(self.displayed, placeholder.BOX), *map(self.whole, self.request.targets)])
+
+    def whole(self, target: Target) -> Size:
+        """The whole picture as a target needs it, before anything is cut off.
+
+        A strip that would have to be enlarged beyond the limits to fill a box only fits it.
+        """
+        box = Size(target.width_px, target.height_px)
+        size = resized(self.displayed, width=box.width, height=box.height, fit=target.fit)
+        is_within = (
+            size.width * size.height <= self.limits.max_pixels and max(size) <= self.limits.max_side_px
+        )
+        return size if is_within else fit_inside(self.displayed, box)
 
     def answer(self) -> dict[str, Any]:
         return {
@@ -66,10 +77,6 @@ class Work:
             "placeholder": self.placeholder,
             "renditions": [made for _, made in sorted(self.renditions.items())],
         }
-
-
-def box_of(target: Target) -> Size:
-    return Size(target.width_px, target.height_px)
 
 
 def probe(work: Work) -> None:
@@ -102,7 +109,7 @@ def choose_orientation(work: Work) -> None:
 def open_decoder(work: Work) -> None:
     """Open the decoder, and check its own reading of the header: two parsers may be told different sizes."""
     shrink = jpeg_shrink(work.header.size, upright(work.largest, work.orientation))
-    with _decoding():
+    with decoding():
         work.decoded = decode.decode(work.request.source, work.source_format.name, shrink=shrink)
     work.image = work.decoded.image
     header_probe.check_size(Size(work.image.width, work.image.height), work.limits)
@@ -111,7 +118,7 @@ def open_decoder(work: Work) -> None:
 
 def shrink_to_largest(work: Work) -> None:
     """Decode, by pulling all rows through the first resize into memory. Damage in the file shows here."""
-    with _decoding():
+    with decoding():
         work.image = pixels.resize(work.image, upright(work.largest, work.orientation)).copy_memory()
     work.decoded = None  # its buffers are the largest of all
 
@@ -126,9 +133,7 @@ def convert_color(work: Work) -> None:
 
 def make_renditions(work: Work) -> None:
     """From the largest to the smallest, each out of the one before. All share an aspect, so sizes nest."""
-    sizes = {
-        index: fit_inside(work.displayed, box_of(target)) for index, target in enumerate(work.request.targets)
-    }
+    sizes = {index: work.whole(target) for index, target in enumerate(work.request.targets)}
     for index in sorted(sizes, key=lambda index: sizes[index], reverse=True):
         work.image = _resized(work.image, sizes[index])
         work.renditions[index] = _write(work, index)
@@ -148,17 +153,27 @@ def _resized(image: pyvips.Image, size: Size) -> pyvips.Image:
 def _write(work: Work, index: int) -> dict[str, Any]:
     target = work.request.targets[index]
     path = work.request.output_dir / rendition_file_name(index, target.format)
-    encode.encode(work.image, path, target_format=target.format, quality=target.quality)
+    image = _cropped(work.image, target)
+    encode.encode(image, path, target_format=target.format, quality=target.quality)
     return {
-        "width_px": work.image.width,
-        "height_px": work.image.height,
+        "width_px": image.width,
+        "height_px": image.height,
         "size_bytes": path.stat().st_size,
         "sha256": encode.sha256_of(path),
     }
 
 
+def _cropped(image: pyvips.Image, target: Target) -> pyvips.Image:
+    """The middle of it, where a target is filled; the whole goes on to the next size."""
+    box = Size(target.width_px, target.height_px)
+    if target.fit != "cover" or image.width < box.width or image.height < box.height:
+        return image
+    left, top = place(Size(image.width, image.height), box, "center")
+    return image.crop(left, top, *box)
+
+
 @contextmanager
-def _decoding() -> Iterator[None]:
+def decoding() -> Iterator[None]:
     """Whatever a decoder raises is the file's fault, unless it ran out of memory."""
     try:
         yield

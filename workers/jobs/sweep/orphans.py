@@ -16,6 +16,7 @@ from media_service.jobs.queries import files_at_work
 from media_service.models import utc_now
 from media_service.storage.keys import ORIGINALS, RENDITIONS, TAILS, owner_of
 from media_service.storage.port import OpenUpload, Storage, StoredObject
+from media_service.transforms.queries import being_made_of, made_of_files
 from media_service.uploads import queries
 from media_service.uploads.resumable.queries import current_tails
 from workers.jobs.sweep.findings import Batch, Finding, Kind
@@ -167,5 +168,7 @@ class UnownedRenditions(UnownedObjects):
         with self._database.read() as session:
             # Jobs first: one that ends between the two looks has turned what it stored into rows.
             at_work = {file_id for file_id in session.scalars(files_at_work(ids)) if file_id is not None}
+            at_work.update(session.scalars(being_made_of(ids)))
             described = {rendition.key for rendition in session.scalars(renditions_of_files(ids))}
+            described.update(made.key for made in session.scalars(made_of_files(ids)) if made.key)
         return at_work, described
