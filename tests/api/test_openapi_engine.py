@@ -1,5 +1,6 @@
 """Schemathesis over the whole document, against a running server: every phase and every check but one."""
 
+import os
 import re
 import subprocess
 import sys
@@ -18,6 +19,8 @@ pytestmark = [
 EXAMPLES = 5
 """Of each operation and phase; about 700 requests and 15 seconds."""
 
+HOOKS = "tests.support.schemathesis_hooks"
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
 BEYOND_A_SCHEMA = "positive_data_acceptance"
 """What a value means no schema can say: the ETag of another version, the name of a preset, JSON in a text."""
 
@@ -32,6 +35,8 @@ def test_no_generated_request_is_answered_in_a_way_that_is_not_documented(server
             *("--max-examples", str(EXAMPLES), "--seed", "1", "--no-color"),
         ],
         cwd=tmp_path,  # where it leaves its database of examples
+        # Imported from the checkout, which the environment does not know as a package.
+        env={**os.environ, "SCHEMATHESIS_HOOKS": HOOKS, "PYTHONPATH": str(PROJECT_ROOT)},
         capture_output=True,
         text=True,
         check=False,
