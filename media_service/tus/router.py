@@ -20,7 +20,6 @@ from media_service.tus.schemas import (
     CREATION_HEADERS,
     DISCOVERED,
     LOOKED,
-    MAYBE_BYTES_BODY,
     PATCH_HEADERS,
     TERMINATED,
     UPLOAD_HEADERS,
@@ -57,7 +56,7 @@ async def discover_uploads(protocols: ResumableProtocols) -> Response:
     status_code=201,
     response_class=Response,
     responses={**CREATED, **problems(*_ANY)},
-    openapi_extra={**MAYBE_BYTES_BODY, **CREATION_HEADERS},
+    openapi_extra={**BYTES_BODY, **CREATION_HEADERS},
 )
 async def create_upload(
     request: Request, caller: Uploader, protocols: ResumableProtocols, files: Files, presenter: Presenter
@@ -119,7 +118,7 @@ async def append_to_upload(
     status_code=204,
     response_class=Response,
     responses={**APPENDED, **problems(*_ANY)},
-    openapi_extra={**MAYBE_BYTES_BODY, **PATCH_HEADERS},
+    openapi_extra={**BYTES_BODY, **PATCH_HEADERS},
 )
 async def override_method_of_upload(
     upload_id: UUID, request: Request, caller: Uploader, protocols: ResumableProtocols

@@ -11,6 +11,7 @@ from schemathesis.checks import negative_data_rejection, positive_data_acceptanc
 
 from media_service.auth.scopes import Scope
 from media_service.web.openapi import UNLIMITED_PATHS
+from tests.support import schemathesis_hooks  # noqa: F401 - registers what it must be told
 from tests.support.api_server import ApiServer
 from tests.support.backends import ADMIN
 
@@ -24,12 +25,6 @@ FOREIGN = re.compile(r"""(?:src|href|url\()\s*=?\s*["']?(?:https?:)?//(?!127\.0\
 def document(server: ApiServer) -> dict[str, Any]:
     document: dict[str, Any] = server.client.get("/openapi.json").json()
     return document
-
-
-@schemathesis.serializer("application/offset+octet-stream", "application/partial-upload")
-def as_it_is(_: Any, value: Any) -> bytes:
-    """Bytes of resumable uploads."""
-    return value if isinstance(value, bytes) else str(value).encode()
 
 
 def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:

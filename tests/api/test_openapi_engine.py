@@ -1,5 +1,6 @@
 """Schemathesis over the whole document, against a running server: every phase and every check."""
 
+import os
 import re
 import subprocess
 import sys
@@ -20,6 +21,8 @@ EXAMPLES = 5
 """Of each operation and phase; about 700 requests and 15 seconds."""
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
+HOOKS = "tests.support.schemathesis_hooks"
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -39,6 +42,8 @@ def test_no_generated_request_is_answered_in_a_way_that_is_not_documented(server
             *("--max-examples", str(EXAMPLES), "--seed", "1", "--no-color"),
         ],
         cwd=tmp_path,  # where it leaves its database of examples
+        # Imported from the checkout, which the environment does not know as a package.
+        env={**os.environ, "SCHEMATHESIS_HOOKS": HOOKS, "PYTHONPATH": str(PROJECT_ROOT)},
         capture_output=True,
         text=True,
         check=False,

@@ -32,7 +32,7 @@ PRIVATE = (*PRIVATE_WORDS, "secret-backend", "127.0.0.1:", "postgresql", "psycop
 POINTS = (
     "upload.claimed", "upload.begun", "upload.part", "upload.completed", "upload.stored", "upload.committed",
     "doorbell.sent", "job.claimed", "job.rendered", "job.published", "dispatch.marked", "dispatch.sent",
-    "purge.deleted",
+    "purge.deleted", "resumable.part", "resumable.flushed", "resumable.stored", "resumable.sealed",
 )  # fmt: skip
 """Every named fault point of the service."""
 
@@ -42,6 +42,7 @@ SETTINGS = {
     "MEDIA_JOB_LEASE": "PT3S",
     "MEDIA_JOB_RESEND_AFTER": "PT1S",
     "MEDIA_UPLOAD_LEASE": "PT3S",
+    "MEDIA_RESUMABLE_LOCK_LEASE": "PT2S",
     "MEDIA_BODY_IDLE_TIMEOUT": "PT3S",
     "MEDIA_SHUTDOWN_GRACE": "PT6S",
     "MEDIA_WORKER_DISPATCH_INTERVAL": "PT0.2S",

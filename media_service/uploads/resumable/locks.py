@@ -93,7 +93,7 @@ class UploadLocks:
             await asyncio.shield(self._release(lock))
 
     async def wait_until_free(self, session_id: UUID, *, patience: timedelta) -> None:
-        """Ask a live holder to let go, and give it a moment; returns whether it did so or not."""
+        """Ask a live holder to let go, and give it a moment; returns whether or not it did."""
         deadline, tries = _now() + patience.total_seconds(), 0
         async with self._database.read() as session:
             is_held = (await session.scalars(queries.live_holder(session_id))).first() is not None

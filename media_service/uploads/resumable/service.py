@@ -76,9 +76,9 @@ class ResumableUploads:
         if row.holder is not None:
             await self._locks.wait_until_free(session_id, patience=LOOK_PATIENCE)
             row = await self._find(caller, session_id)
-        has_all = not row.is_finished and row.offset_bytes == row.length_bytes
-        if has_all and row.holder is None:
-            # Its last request could not finish it, and its client may take the offset for success.
+        if not row.is_finished and row.offset_bytes == row.length_bytes:
+            # Its last request could not finish it, or its process died over it. The client will take the
+            # offset for success, so there must be a file first, even if that means to wait for a lease.
             return await self.append(caller, session_id, Append(row.offset_bytes), _nothing())
         return UploadView.of(row)
 
