@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test test-s3 faults soak check fmt bench lock clean
+.PHONY: help run test test-s3 test-deploy faults soak check fmt bench lock clean
 
 # make PYTHON=/path/to/python uses that one and no other.
 PYTHON ?=
@@ -56,7 +56,7 @@ endef
 export SETUP
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
 
 run: ## start the whole service on this machine (settings: .env.example)
 	@sh -c "$$SETUP" setup $(RUN) requirements/worker.txt
@@ -69,6 +69,10 @@ test: ## run the tests; T="..." is passed to pytest
 test-s3: ## the storage contract on OpenStack Swift, from Debian's packages
 	@sh -c "$$SETUP" setup $(DEV) requirements/dev.txt
 	@exec $(DEV)/bin/python -m tests.support.swift_server
+
+test-deploy: ## the service under gunicorn and nginx, and the files of infra/, by Debian's nginx and systemd
+	@sh -c "$$SETUP" setup $(DEV) requirements/dev.txt
+	@exec $(DEV)/bin/python -m tests.support.deployment
 
 faults: ## every fault of the matrix and a short soak; writes docs/reference/faults.md
 	@sh -c "$$SETUP" setup $(DEV) requirements/dev.txt
@@ -102,6 +106,7 @@ COMPILE = $(DEV)/bin/python -m uv pip compile -q --universal --python-version 3.
 lock: ## write requirements/ anew from pyproject.toml; U=--upgrade takes newer versions
 	@sh -c "$$SETUP" setup $(DEV) requirements/dev.txt
 	$(COMPILE) -o requirements/base.txt
+	$(COMPILE) --extra prod -o requirements/api.txt
 	$(COMPILE) --extra worker -o requirements/worker.txt
 	$(COMPILE) --extra worker --extra prod -o requirements/prod.txt
 	$(COMPILE) --extra worker --extra dev -o requirements/dev.txt

@@ -97,6 +97,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,  # `install_docs` adds the pages; the offline assets are mounted all the same
         redoc_url=None,
     )
+    app.state.http_settings = settings  # for whoever serves it (`web/gunicorn_worker.py`)
     for router in (
         uploads_router, files_router, downloads_router, jobs_router, auth_router, credentials_router,
         me_router, users_router, health.router, problem_pages.router,

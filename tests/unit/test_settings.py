@@ -188,6 +188,42 @@ def test_secret_is_not_shown_by_its_settings(environment: Setter):
     assert "administrator" not in repr(load_settings())
 
 
+def test_files_of_the_secrets_folder_are_settings_that_the_environment_beats(
+    environment: Setter, tmp_path: Path
+):
+    (tmp_path / "media_database_url").write_text("postgresql://media:secret@db/media\n")
+    (tmp_path / "MEDIA_PORT").write_text("1111")
+    (tmp_path / "somebody_elses").write_text("x")
+    environment(MEDIA_SECRETS_DIR=str(tmp_path), MEDIA_PORT="2222")
+    settings = load_settings()
+    assert (settings.database_url, settings.port) == ("postgresql://media:secret@db/media", 2222)
+
+
+def test_secrets_folder_may_be_named_in_the_file(environment: Setter, tmp_path: Path):
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    (folder / "MEDIA_PORT").write_text("3333")
+    (tmp_path / config.ENV_FILE).write_text(f"MEDIA_SECRETS_DIR={folder}\n")
+    assert load_settings().port == 3333
+
+
+def test_unknown_name_in_the_secrets_folder_stops_the_start(environment: Setter, tmp_path: Path):
+    (tmp_path / "media_databse_url").touch()
+    environment(MEDIA_SECRETS_DIR=str(tmp_path))
+    assert "MEDIA_DATABSE_URL" in refusal()
+
+
+def test_secrets_folder_that_is_not_there_stops_the_start(environment: Setter, tmp_path: Path):
+    environment(MEDIA_SECRETS_DIR=str(tmp_path / "none"))
+    assert "MEDIA_SECRETS_DIR" in refusal()
+
+
+def test_secret_that_is_no_text_stops_the_start(environment: Setter, tmp_path: Path):
+    (tmp_path / "media_database_url").write_bytes(b"\xff\xfe")
+    environment(MEDIA_SECRETS_DIR=str(tmp_path))
+    assert "database_url" in refusal()
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o644, 0o666])
 def test_file_that_others_can_read_or_change_is_found(environment: Setter, tmp_path: Path, mode: int):
     (tmp_path / ".env").touch()
