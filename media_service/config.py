@@ -131,6 +131,12 @@ class Settings(
             raise ValueError("MEDIA_STORAGE=s3 needs MEDIA_S3_BUCKET")
         return self
 
+    @model_validator(mode="after")
+    def _proxy_can_read_objects(self) -> "Settings":
+        if self.storage != "local" and self.accel_redirect_prefix is not None:
+            raise ValueError("MEDIA_ACCEL_REDIRECT_PREFIX needs MEDIA_STORAGE=local")
+        return self
+
     @property
     def base_url(self) -> str:
         """Where public links begin, without a slash at the end."""

@@ -56,6 +56,7 @@ from media_service.users.router import admin_router as users_router
 from media_service.users.router import router as me_router
 from media_service.users.service import Users
 from media_service.web import health, problem_pages
+from media_service.web.accel_redirect import AccelRedirect
 from media_service.web.body_guard import BodyGuard
 from media_service.web.client_address import ClientAddress
 from media_service.web.content_coding import IdentityOnly
@@ -154,6 +155,9 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
 
     await _start_accounts(app, settings, database, stack)
     app.state.storage = storage
+    app.state.accel_redirect = (
+        AccelRedirect(settings.accel_redirect_prefix) if settings.accel_redirect_prefix else None
+    )
     app.state.upload_memory = memory
     app.state.presenter = FilePresenter(settings.base_url)
     app.state.jobs = JobService(database)

@@ -1,14 +1,16 @@
-"""`python -m workers check|worker|dispatcher|sweep`. Composition root."""
+"""`python -m workers check|alive|worker|dispatcher|sweep`. Composition root."""
 
 import argparse
+import socket
 import sys
 from datetime import timedelta
 
 from pydantic import TypeAdapter, ValidationError
 
-from media_service.broker.messages import Lane
+from media_service.blocking_database import Database
 from media_service.durations import Duration
-from media_service.exceptions import MediaServiceError
+from media_service.exceptions import ErrorKind, MediaServiceError
+from media_service.jobs.presence import living_on
 from media_service.migrations import require_newest
 from workers.config import load_worker_settings
 
@@ -18,8 +20,17 @@ def check() -> None:
     require_newest(load_worker_settings().effective_database_url)
 
 
+def see_alive() -> None:
+    """See that a worker lives on this machine, or in this container. Raises MediaServiceError."""
+    database = Database(load_worker_settings().effective_database_url, pool_size=1)
+    with database.read() as session:
+        if session.scalars(living_on(socket.gethostname())).first() is None:
+            detail = "No worker lives on this host."
+            raise MediaServiceError(ErrorKind.UNAVAILABLE, "no-living-worker", detail)
+
+
 def run_worker() -> None:
-    """Run Celery's worker over all lanes until SIGTERM."""
+    """Run Celery's worker over its lanes until SIGTERM."""
     from workers.app import app, settings
 
     app.worker_main(
@@ -28,7 +39,7 @@ def run_worker() -> None:
             "worker",
             f"--pool={settings.worker_pool}",
             f"--concurrency={settings.worker_concurrency}",
-            f"--queues={','.join(Lane)}",
+            f"--queues={','.join(settings.worker_lanes)}",
             f"--loglevel={settings.log_level}",
             # Workers need not know of each other; each of these is one more way to depend on Redis.
             "--without-mingle",
@@ -66,8 +77,9 @@ def main(arguments: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m workers")
-    roles = parser.add_subparsers(required=True, metavar="check|worker|dispatcher|sweep")
+    roles = parser.add_subparsers(required=True, metavar="check|alive|worker|dispatcher|sweep")
     roles.add_parser("check").set_defaults(run=lambda _: None)
+    roles.add_parser("alive").set_defaults(run=lambda _: see_alive())
     roles.add_parser("worker").set_defaults(run=lambda _: run_worker())
     roles.add_parser("dispatcher").set_defaults(run=lambda _: run_dispatcher())
     sweep = roles.add_parser("sweep")

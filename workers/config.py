@@ -2,10 +2,12 @@
 
 import os
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import NoDecode
 
+from media_service.broker.messages import Lane
 from media_service.config import Settings, load_section
 from media_service.durations import Duration
 from workers.processing.limits import ImageLimits, SandboxLimits
@@ -19,6 +21,9 @@ class WorkerSettings(Settings):
     only helps a storage with latency."""
     worker_pool: Literal["threads", "prefork"] = "threads"
     """Celery's pool. Threads suffice, since decoding happens in sandbox children (docs/decisions)."""
+    worker_lanes: Annotated[tuple[Lane, ...], NoDecode, Field(min_length=1)] = tuple(Lane)
+    """The lanes that this worker serves, comma-separated. Workers of their own for a lane keep it quick
+    however full the others are; a lane that no worker serves waits for ever."""
     worker_heartbeat: Duration = timedelta(seconds=10)
     """Between two times that a worker process says it lives; three missed ones make it dead for `/readyz`,
     and for nothing else. Each is a commit, and with SQLite a sync of the disk, so it need not be shorter."""
@@ -39,6 +44,12 @@ class WorkerSettings(Settings):
     """Address space of one decode."""
     worker_sandbox_wall_seconds: Annotated[float, Field(gt=0, le=3600)] = SandboxLimits().wall_seconds
     """Time that one decode may take."""
+
+    @field_validator("worker_lanes", mode="before")
+    @classmethod
+    def _split_lanes(cls, value: Any) -> Any:
+        names = value.split(",") if isinstance(value, str) else value
+        return [name.strip() for name in names if name.strip()]
 
     @model_validator(mode="after")
     def _grace_outlasts_claims(self) -> "WorkerSettings":

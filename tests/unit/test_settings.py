@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from media_service import cli, config
+from media_service.broker.messages import Lane
 from media_service.config import Settings, exposed_env_file, load_settings
 from media_service.exceptions import ErrorKind, MediaServiceError
 from workers.config import WorkerSettings, load_worker_settings
@@ -35,6 +36,13 @@ def refusal(load: Callable[[], object] = load_settings) -> str:
     assert (caught.value.kind, caught.value.code) == (ErrorKind.INVALID, "bad-settings")
     assert "\n" not in caught.value.detail
     return caught.value.detail
+
+
+def test_proxy_can_send_objects_of_a_local_storage_only(environment: Setter):
+    environment(MEDIA_ACCEL_REDIRECT_PREFIX="/_media/")
+    assert load_settings().accel_redirect_prefix == "/_media/"
+    environment(MEDIA_STORAGE="s3", MEDIA_S3_BUCKET="media")
+    assert "MEDIA_ACCEL_REDIRECT_PREFIX" in refusal()
 
 
 def test_defaults_need_no_environment(environment: Setter):
@@ -108,6 +116,10 @@ def test_settings_are_read_from_a_file_and_the_environment_wins(environment: Set
         ("MEDIA_TRUSTED_PROXIES", "0.0.0.0/0"),
         ("MEDIA_TRUSTED_PROXIES", "10.0.0.1/8"),
         ("MEDIA_TRUSTED_PROXIES", "127.0.0.1,proxy.example.org"),
+        ("MEDIA_ACCEL_REDIRECT_PREFIX", "_media/"),
+        ("MEDIA_ACCEL_REDIRECT_PREFIX", "/_media"),
+        ("MEDIA_ACCEL_REDIRECT_PREFIX", "/"),
+        ("MEDIA_ACCEL_REDIRECT_PREFIX", "/../"),
         ("MEDIA_ADMIN_API_KEY", "changeme-changeme-please-0"),
         ("MEDIA_ADMIN_API_KEY", "Change-Me_0123-4f6d1a9c2e"),
         ("MEDIA_ADMIN_API_KEY", "your-api-key-goes-here-now"),
@@ -181,6 +193,18 @@ def test_workers_have_all_settings_of_the_service(environment: Setter):
     settings = load_worker_settings()
     assert isinstance(settings, WorkerSettings)
     assert (settings.port, settings.worker_concurrency) == (9000, 3)
+
+
+def test_worker_serves_all_lanes_or_those_that_it_is_given(environment: Setter):
+    assert load_worker_settings().worker_lanes == tuple(Lane)
+    environment(MEDIA_WORKER_LANES="housekeeping, uploads")
+    assert load_worker_settings().worker_lanes == (Lane.HOUSEKEEPING, Lane.UPLOADS)
+
+
+@pytest.mark.parametrize("value", ["uplaods", "uploads,other", ","])
+def test_lanes_that_are_none_stop_the_worker(environment: Setter, value: str):
+    environment(MEDIA_WORKER_LANES=value)
+    assert "MEDIA_WORKER_LANES" in refusal(load_worker_settings)
 
 
 def test_secret_is_not_shown_by_its_settings(environment: Setter):
