@@ -32,8 +32,8 @@ def environment_of(values: Mapping[str, Any]) -> dict[str, str]:
 class GunicornServer:
     """Serves for as long as its block lasts; `values` are settings by their field names."""
 
-    def __init__(self, values: Mapping[str, Any], *, workers: int = 2) -> None:
-        self.port = free_port()
+    def __init__(self, values: Mapping[str, Any], *, workers: int = 2, port: int | None = None) -> None:
+        self.port = port or free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self._folder = tempfile.TemporaryDirectory(prefix="media-test-gunicorn-")
         self._env = environment_of({"public_url": self.base_url, **values, "port": self.port})
