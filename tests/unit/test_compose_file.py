@@ -223,7 +223,7 @@ def env_file_of(made: Path) -> dict[str, str]:
 
 
 def interpolated(text: str, given: dict[str, str]) -> str:
-    """As compose does it: with `:-` the default also takes the place of what is empty, with `-` it does not."""
+    """As compose does it: with `:-` the default also stands for what is empty."""
 
     def replace(match: re.Match[str]) -> str:
         name, operator, default = match.groups()
