@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test test-s3 test-deploy faults soak check fmt bench lock sbom audit licences clean
+.PHONY: help run test test-s3 test-clients test-deploy faults soak check fmt bench lock sbom audit licences clean
 
 # make PYTHON=/path/to/python uses that one and no other.
 PYTHON ?=
@@ -69,6 +69,11 @@ test: ## run the tests; T="..." is passed to pytest
 test-s3: ## the storage contract on OpenStack Swift, from Debian's packages
 	@sh -c "$$SETUP" setup $(DEV) requirements/dev.txt
 	@exec $(DEV)/bin/python -m tests.support.swift_server
+
+test-clients: ## unmodified clients of others, from npm, against the API
+	@sh -c "$$SETUP" setup $(DEV) requirements/dev.txt
+	@npm ci --prefix tests/clients --no-audit --no-fund --silent
+	@exec $(DEV)/bin/python -m pytest tests/clients
 
 test-deploy: ## the service under gunicorn and nginx, and the files of infra/, by Debian's nginx and systemd
 	@sh -c "$$SETUP" setup $(DEV) requirements/dev.txt

@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -14,8 +15,10 @@ import structlog
 import typer
 
 from media_service import migrations
+from media_service.auth.keyring import Keyring
+from media_service.auth.models import KeptSecret, SigningKey, TokenKey
 from media_service.auth.service import AuthService
-from media_service.auth.token_keys import TokenKeyring
+from media_service.auth.signing import MAX_URL_LIFETIME
 from media_service.broker import embedded
 from media_service.config import ENV_FILE, Settings, exposed_env_file, load_settings
 from media_service.database import Database
@@ -144,9 +147,22 @@ def rotate_token_key(
     """Make a new key for access tokens; running processes take it up within a minute."""
     with _one_line_errors():
         settings = load_settings()
-        migrations.require_newest(settings.effective_database_url)
-        asyncio.run(_rotate_token_key(settings, revoke_old=revoke_old))
+        _rotate(settings, TokenKey, lifetime=settings.access_token_ttl, revoke_old=revoke_old)
     typer.echo("New access tokens are signed with the new key from now on.")
+
+
+@app.command()
+def rotate_signing_key(
+    *,
+    revoke_old: Annotated[
+        bool, typer.Option("--revoke-old", help="End all signed URLs of now: for a secret that got out.")
+    ] = False,
+) -> None:
+    """Make a new key for the service's signed URLs; running processes take it up by themselves."""
+    with _one_line_errors():
+        settings = load_settings()
+        _rotate(settings, SigningKey, lifetime=MAX_URL_LIFETIME, revoke_old=revoke_old)
+    typer.echo("New URLs are signed with the new key from now on.")
 
 
 def main() -> None:
@@ -197,13 +213,16 @@ async def _ensure_admin(settings: Settings) -> list[str]:
     return [new_key]
 
 
-async def _rotate_token_key(settings: Settings, *, revoke_old: bool) -> None:
-    database = Database(settings.effective_database_url, pool_size=1)
-    try:
-        keyring = TokenKeyring(database, lifetime=settings.access_token_ttl)
-        await keyring.rotate(revoke_old=revoke_old)
-    finally:
-        await database.close()
+def _rotate(settings: Settings, table: type[KeptSecret], *, lifetime: timedelta, revoke_old: bool) -> None:
+    async def rotate() -> None:
+        database = Database(settings.effective_database_url, pool_size=1)
+        try:
+            await Keyring(database, table, lifetime=lifetime).rotate(revoke_old=revoke_old)
+        finally:
+            await database.close()
+
+    migrations.require_newest(settings.effective_database_url)
+    asyncio.run(rotate())
 
 
 def _children(settings: Settings) -> list[Child]:

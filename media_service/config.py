@@ -31,11 +31,14 @@ from media_service.broker.embedded import embedded_socket
 from media_service.broker.urls import RedisAddress, socket_url
 from media_service.durations import Duration
 from media_service.exceptions import ErrorKind, MediaServiceError
+from media_service.files.config import CacheSettings
 from media_service.idempotency.config import IdempotencySettings
 from media_service.jobs.config import JobSettings
+from media_service.rate_limits.config import RateLimitSettings
 from media_service.storage.config import StorageSettings
 from media_service.transforms.config import PresetSettings
 from media_service.uploads.config import UploadSettings
+from media_service.uploads.resumable.config import ResumableSettings
 from media_service.web.config import HttpSettings
 
 AnySettings = TypeVar("AnySettings", bound="Settings")
@@ -106,10 +109,13 @@ class Settings(
     ServerSettings,
     HttpSettings,
     AuthSettings,
+    RateLimitSettings,
     StorageSettings,
     S3Settings,
     UploadSettings,
+    ResumableSettings,
     IdempotencySettings,
+    CacheSettings,
     JobSettings,
     PresetSettings,
     BaseSettings,

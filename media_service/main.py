@@ -14,15 +14,19 @@ from redis.asyncio import Redis
 
 from media_service import __version__
 from media_service.auth.api_keys import ApiKeys
+from media_service.auth.guesses import Guesses
 from media_service.auth.identity import Identity
 from media_service.auth.key_usage import KeyUsage
+from media_service.auth.keyring import Keyring
+from media_service.auth.login_attempts import LoginAttempts
 from media_service.auth.logins import Logins
+from media_service.auth.models import SigningKey, TokenKey
 from media_service.auth.passwords import Passwords
 from media_service.auth.registration import Registration
 from media_service.auth.router import public_router as auth_router
 from media_service.auth.router import router as credentials_router
 from media_service.auth.service import AuthService
-from media_service.auth.token_keys import TokenKeyring
+from media_service.auth.signing import MAX_URL_LIFETIME
 from media_service.auth.tokens import AccessTokens
 from media_service.backends import create_storage
 from media_service.broker.client import Doorbell, JobSender
@@ -30,7 +34,10 @@ from media_service.broker.urls import redis_url
 from media_service.config import Settings, load_settings
 from media_service.database import Database
 from media_service.downloads.router import router as downloads_router
+from media_service.downloads.router import signed_router, signing_router
 from media_service.downloads.service import DownloadService
+from media_service.files.cache import AnswerCache, cache_client
+from media_service.files.descriptions import FileDescriptions
 from media_service.files.presentation import FilePresenter
 from media_service.files.router import router as files_router
 from media_service.files.service import FileService
@@ -40,13 +47,29 @@ from media_service.jobs.router import router as jobs_router
 from media_service.jobs.service import JobService
 from media_service.migrations import require_newest
 from media_service.observability import configure_logging
+from media_service.quotas.turns import OwnerTurns
+from media_service.rate_limits.limiter import RateLimiter
+from media_service.rate_limits.redis_counts import RedisCounts
 from media_service.storage.aio import AsyncStorage
 from media_service.storage.local_files import DIRECTORY_MODE
 from media_service.storage.port import PresignsDownloads
 from media_service.storage.upload_memory import UploadMemory
+from media_service.tus.answers import Links
+from media_service.tus.draft_protocol import DraftProtocol
+from media_service.tus.protocols import Protocols
+from media_service.tus.router import discovery_router as tus_discovery_router
+from media_service.tus.router import router as tus_router
+from media_service.tus.tus_protocol import TusProtocol
+from media_service.upload_tokens.router import router as upload_tokens_router
+from media_service.upload_tokens.service import UploadTokens
 from media_service.uploads.destinations import StorageDestination
 from media_service.uploads.finalizer import Finalizer
 from media_service.uploads.policy import UploadPolicy
+from media_service.uploads.resumable.appending import Tools
+from media_service.uploads.resumable.completion import Completion
+from media_service.uploads.resumable.joining import Joining
+from media_service.uploads.resumable.locks import UploadLocks
+from media_service.uploads.resumable.service import ResumableUploads
 from media_service.uploads.router import router as uploads_router
 from media_service.uploads.service import UploadService
 from media_service.uploads.sessions import UploadSessions
@@ -68,6 +91,7 @@ from media_service.web.internal_errors import InternalErrors
 from media_service.web.lingering_close import LingeringClose
 from media_service.web.openapi import DESCRIPTION, TAGS, install_openapi, operation_id
 from media_service.web.problems import install_problem_handlers
+from media_service.web.rate_limit_fields import RateLimitFields
 from media_service.web.request_context import RequestContext
 from media_service.web.secure_headers import SecureHeaders
 
@@ -100,14 +124,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.http_settings = settings  # for whoever serves it (`web/gunicorn_worker.py`)
     for router in (
-        uploads_router, files_router, downloads_router, jobs_router, auth_router, credentials_router,
-        me_router, users_router, health.router, problem_pages.router,
+        uploads_router, tus_router, tus_discovery_router, files_router, downloads_router, signing_router,
+        signed_router, jobs_router, auth_router, credentials_router, upload_tokens_router, me_router,
+        users_router, health.router, problem_pages.router,
     ):  # fmt: skip
         app.include_router(router)
     install_problem_handlers(app)
     install_openapi(app)
     install_docs(app)
     # The last one added is the outermost: it must see what all the others do.
+    app.add_middleware(RateLimitFields)
     app.add_middleware(HeadAsGet)
     app.add_middleware(
         BodyGuard, idle_timeout=settings.body_idle_timeout, min_bytes_per_second=settings.body_min_rate
@@ -153,6 +179,7 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
     wanted_key = settings.admin_api_key.get_secret_value() if settings.admin_api_key else None
     announce_key(await auth.ensure_admin(wanted_key))
 
+    _start_rate_limits(app, settings, stack)
     await _start_accounts(app, settings, database, stack)
     app.state.storage = storage
     app.state.accel_redirect = (
@@ -161,23 +188,36 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
     app.state.upload_memory = memory
     app.state.presenter = FilePresenter(settings.base_url)
     app.state.jobs = JobService(database)
+    turns = OwnerTurns()
     policy = UploadPolicy(settings.max_file_size, settings.allowed_types)
+    app.state.upload_tokens = UploadTokens(database, policy=policy)
+    destination = StorageDestination(storage, sessions=sessions, policy=policy, memory=memory)
+    finalizer = Finalizer(
+        database=database,
+        sessions=sessions,
+        bell=bell,
+        job_max_attempts=settings.job_max_attempts,
+        turns=turns,
+    )
     app.state.uploads = UploadService(
         database=database,
         storage=storage,
         policy=policy,
-        destination=StorageDestination(storage, sessions=sessions, policy=policy, memory=memory),
+        destination=destination,
         keys=keys,
-        finalizer=Finalizer(
-            database=database, sessions=sessions, bell=bell, job_max_attempts=settings.job_max_attempts
-        ),
+        finalizer=finalizer,
+        turns=turns,
     )
+    tools = Tools(storage, memory, policy, Completion(storage=storage, finalizer=finalizer))
+    joining = Joining(storage=storage, policy=policy, destination=destination, finalizer=finalizer)
+    app.state.resumable = _start_resumable(settings, database, stack, tools, joining)
     app.state.files = FileService(
         database=database, bell=bell, presets=settings.presets, job_max_attempts=settings.job_max_attempts
     )
+    await _start_descriptions(app, settings, stack)
     app.state.downloads = DownloadService(
         database=database,
-        signer=await auth.url_signer(),
+        keyring=Keyring(database, SigningKey, lifetime=MAX_URL_LIFETIME),
         presigner=blobs if isinstance(blobs, PresignsDownloads) else None,
         presets=settings.presets,
         base_url=settings.base_url,
@@ -195,6 +235,54 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
     app.state.missing_layers = LivingWorkers(database).missing_layers
 
 
+def _start_rate_limits(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> None:
+    """Limits that all processes share by Redis. Nothing is asked of it yet: it may be away."""
+    counts = RedisCounts(redis_url(settings.effective_redis_url), patience=settings.rate_limit_patience)
+    stack.push_async_callback(counts.close)
+    limiter = RateLimiter(counts, settings.limits())
+    app.state.rate_limiter = limiter
+    app.state.guesses = Guesses(limiter)
+    app.state.login_attempts = LoginAttempts(limiter, counts)
+
+
+async def _start_descriptions(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> None:
+    """What is shown of files, with the cache if there is to be one."""
+    cache = None
+    if settings.cache_ttl:
+        redis = cache_client(redis_url(settings.effective_redis_url))
+        stack.push_async_callback(redis.aclose)
+        cache = AnswerCache(redis, ttl=settings.cache_ttl)
+    app.state.descriptions = FileDescriptions(
+        app.state.files, app.state.presenter, cache=cache, base_url=settings.base_url
+    )
+
+
+def _start_resumable(
+    settings: Settings, database: Database, stack: AsyncExitStack, tools: Tools, joining: Joining
+) -> Protocols:
+    """Uploads that live on from one request to the next, and the protocols that speak of them."""
+    locks = UploadLocks(
+        database,
+        lease=settings.resumable_lock_lease,
+        patience=settings.resumable_lock_wait,
+        lifetime=settings.resumable_ttl,
+    )
+    locks.start()
+    stack.push_async_callback(locks.close)
+    uploads = ResumableUploads(
+        database=database, locks=locks, tools=tools, joining=joining, lifetime=settings.resumable_ttl
+    )
+    links = Links(settings.base_url)
+    draft = DraftProtocol(
+        uploads,
+        links,
+        versions=settings.resumable_interop_versions,
+        max_append_bytes=settings.resumable_max_append,
+        max_age_seconds=int(settings.resumable_ttl.total_seconds()),
+    )
+    return Protocols(uploads, TusProtocol(uploads, links), draft)
+
+
 async def _start_accounts(
     app: FastAPI, settings: Settings, database: Database, stack: AsyncExitStack
 ) -> None:
@@ -203,9 +291,9 @@ async def _start_accounts(
     usage.start()
     stack.push_async_callback(usage.close)
 
-    passwords = Passwords(threads=settings.password_threads)
+    passwords = Passwords(threads=settings.password_threads, max_waiting=settings.password_queue)
     tokens = AccessTokens(issuer=settings.base_url, lifetime=settings.access_token_ttl)
-    keyring = TokenKeyring(database, lifetime=settings.access_token_ttl)
+    keyring = Keyring(database, TokenKey, lifetime=settings.access_token_ttl)
 
     app.state.identity = Identity(database, tokens=tokens, keyring=keyring, usage=usage)
     app.state.logins = Logins(
@@ -215,7 +303,13 @@ async def _start_accounts(
         keyring=keyring,
         refresh_lifetime=settings.refresh_token_ttl,
     )
-    app.state.registration = Registration(database, passwords=passwords, is_open=settings.allow_registration)
+    app.state.registration = Registration(
+        database,
+        passwords=passwords,
+        is_open=settings.allow_registration,
+        quota_bytes=settings.default_quota_bytes,
+        quota_files=settings.default_quota_files,
+    )
     app.state.api_keys = ApiKeys(database)
     app.state.users = Users(database, passwords=passwords)
     app.state.user_removal = UserRemoval(database, job_max_attempts=settings.job_max_attempts)

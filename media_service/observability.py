@@ -9,7 +9,9 @@ import sys
 from typing import Literal, TextIO
 
 import structlog
-from structlog.typing import EventDict, Processor
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from media_service.auth.shapes import redacted
 
 _chain: list[Processor] = []
 """One list for the life of the process: loggers keep the one that they first saw, so it changes in place."""
@@ -54,12 +56,23 @@ def configure_logging(
         tail.append(structlog.processors.format_exc_info)
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*tail, renderer])
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processors=[*tail, _without_upload_tokens(renderer)]
+        )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     _quieten()
+
+
+def _without_upload_tokens(render: Processor) -> Processor:
+    """They may stand in paths, and so in the words of libraries and in tracebacks."""
+
+    def render_redacted(logger: WrappedLogger, method: str, event_dict: EventDict) -> str:
+        return redacted(str(render(logger, method, event_dict)))
+
+    return render_redacted
 
 
 def _quieten() -> None:

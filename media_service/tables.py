@@ -3,13 +3,21 @@
 Foreign keys name tables of other domains, so whoever talks to the database needs all of them known.
 """
 
-from media_service.auth.models import ApiKey, LoginSession, RefreshToken, SigningKey, TokenKey, User
+from media_service.auth.models import (
+    ApiKey,
+    LoginSession,
+    RefreshToken,
+    SigningKey,
+    TokenKey,
+    UploadToken,
+    User,
+)
 from media_service.events.models import Event
 from media_service.files.models import File, FileTerm, Rendition
 from media_service.idempotency.models import IdempotencyKey
 from media_service.jobs.models import Job, Lease, WorkerProcess
 from media_service.models import Base
-from media_service.uploads.models import UploadSession
+from media_service.uploads.models import UploadPart, UploadSession
 
 __all__ = [
     "ApiKey",
@@ -25,7 +33,9 @@ __all__ = [
     "Rendition",
     "SigningKey",
     "TokenKey",
+    "UploadPart",
     "UploadSession",
+    "UploadToken",
     "User",
     "WorkerProcess",
 ]

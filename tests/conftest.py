@@ -6,6 +6,7 @@ variables that libraries read for themselves are replaced.
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
 from http.client import HTTPConnection
@@ -41,7 +42,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_environment() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
+    # A folder of temporary files for this run alone: the sweeper looks for what processes left behind there.
+    # Right under /tmp, since paths of sockets must stay short.
+    with (
+        tempfile.TemporaryDirectory(prefix="media-", dir="/tmp") as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("TMPDIR", folder)
+        patch.setattr(tempfile, "tempdir", None)
         for name in [name for name in os.environ if name.startswith(FOREIGN_PREFIXES)]:
             patch.delenv(name)
         for name, value in ENVIRONMENT.items():

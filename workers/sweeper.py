@@ -17,6 +17,7 @@ from workers.jobs.sweep.sweeper import Sweeper, SweepRules
 
 DEEDS: Mapping[Kind, tuple[str, str]] = {
     **dict.fromkeys(Kind, ("removed", "would be removed")),
+    Kind.WRONG_USAGE: ("counted anew", "would be counted anew"),
     Kind.MISSING_RENDITION: ("is made again", "would be made again"),
     Kind.MISSING_BYTES: ("lost: restore it from a backup", "lost: restore it from a backup"),
 }

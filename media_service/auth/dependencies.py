@@ -10,12 +10,17 @@ from fastapi.security import APIKeyHeader, HTTPBearer, OAuth2PasswordBearer
 from fastapi.security.http import HTTPAuthorizationCredentials
 
 from media_service.auth.api_keys import ApiKeys
+from media_service.auth.guesses import Guesses
 from media_service.auth.identity import Identity
+from media_service.auth.login_attempts import LoginAttempts
 from media_service.auth.logins import Logins
 from media_service.auth.registration import Registration
-from media_service.auth.scopes import Caller, Scope, missing_credentials, missing_scope
+from media_service.auth.scopes import Caller, Scope, missing_credentials, missing_scope, only_for_uploads
 
-_bearer = HTTPBearer(auto_error=False, description="An API key (`msk_...`) or an access token")
+_bearer = HTTPBearer(
+    auto_error=False,
+    description="An API key (`msk_...`), an access token, or for uploads an upload token (`mut_...`)",
+)
 _CALLER = "media_service.caller"
 _api_key = APIKeyHeader(name="X-API-Key", auto_error=False)
 _password = OAuth2PasswordBearer(
@@ -34,6 +39,11 @@ async def get_identity(request: Request) -> Identity:
 async def get_logins(request: Request) -> Logins:
     logins: Logins = request.app.state.logins
     return logins
+
+
+async def get_login_attempts(request: Request) -> LoginAttempts:
+    attempts: LoginAttempts = request.app.state.login_attempts
+    return attempts
 
 
 async def get_registration(request: Request) -> Registration:
@@ -67,10 +77,17 @@ async def get_caller_or_none(
 ) -> Caller | None:
     """The caller, or None for a request without credentials. A wrong credential is always refused.
 
-    Found out once per request: `web/guarded_route.py` asks before the body is read.
+    Says who calls, and lets nobody in: a caller with an upload token is one, too.
+
+    Found out once per request: `web/guarded_route.py` asks before the body is read. Who sends many wrong ones
+    is refused for a while.
     """
     if _CALLER not in request.scope:
-        request.scope[_CALLER] = None if credential is None else await identity.identify(credential)
+        guesses: Guesses = request.app.state.guesses
+        host = request.client.host if request.client is not None else None
+        request.scope[_CALLER] = (
+            None if credential is None else await guesses.identify(identity, credential, host=host)
+        )
     caller: Caller | None = request.scope[_CALLER]
     return caller
 
@@ -81,7 +98,14 @@ async def identify_caller(request: Request) -> Caller | None:
     return await get_caller_or_none(request, await get_identity(request), credential)
 
 
-async def get_caller(caller: Annotated[Caller | None, Depends(get_caller_or_none)]) -> Caller:
+async def get_visitor(caller: Annotated[Caller | None, Depends(get_caller_or_none)]) -> Caller | None:
+    """The caller, or nobody, of a route that is no upload. Refuses upload tokens."""
+    if caller is not None and caller.upload_token is not None:
+        raise only_for_uploads()
+    return caller
+
+
+async def get_caller(caller: Annotated[Caller | None, Depends(get_visitor)]) -> Caller:
     if caller is None:
         raise missing_credentials()
     return caller
@@ -99,15 +123,31 @@ class RequireScope:
         return caller
 
 
+class RequireUpload:
+    """A dependency that lets a caller pass who may upload: by the scope, or by an upload token.
+
+    Only for routes that bind the upload to the token's grant (`uploads/grants.py`).
+    """
+
+    async def __call__(self, caller: Annotated[Caller | None, Depends(get_caller_or_none)]) -> Caller:
+        if caller is None:
+            raise missing_credentials()
+        if caller.upload_token is None and not caller.has(Scope.FILES_WRITE):
+            raise missing_scope(Scope.FILES_WRITE)
+        return caller
+
+
 Reader = Annotated[Caller, Depends(RequireScope(Scope.FILES_READ))]
 Writer = Annotated[Caller, Depends(RequireScope(Scope.FILES_WRITE))]
+Uploader = Annotated[Caller, Depends(RequireUpload())]
 Deleter = Annotated[Caller, Depends(RequireScope(Scope.FILES_DELETE))]
 JobReader = Annotated[Caller, Depends(RequireScope(Scope.JOBS_READ))]
-MaybeCaller = Annotated[Caller | None, Depends(get_caller_or_none)]
+MaybeCaller = Annotated[Caller | None, Depends(get_visitor)]
 KeyHolder = Annotated[Caller, Depends(RequireScope(Scope.KEYS))]
 require_admin = RequireScope(Scope.ADMIN)
 Admin = Annotated[Caller, Depends(require_admin)]
 AnyCaller = Annotated[Caller, Depends(get_caller)]
+LoginAttemptsDep = Annotated[LoginAttempts, Depends(get_login_attempts)]
 LoginsDep = Annotated[Logins, Depends(get_logins)]
 RegistrationDep = Annotated[Registration, Depends(get_registration)]
 ApiKeysDep = Annotated[ApiKeys, Depends(get_api_keys)]

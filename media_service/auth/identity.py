@@ -2,13 +2,14 @@
 
 from media_service.auth import queries
 from media_service.auth.key_usage import KeyUsage
+from media_service.auth.keyring import Keyring
 from media_service.auth.keys import digest_of
-from media_service.auth.scopes import Account, Caller, allowed_scopes
-from media_service.auth.shapes import is_access_token
-from media_service.auth.token_keys import TokenKeyring
+from media_service.auth.scopes import Account, Caller, UploadGrant, allowed_scopes, bad_upload_token
+from media_service.auth.shapes import is_access_token, is_upload_token
 from media_service.auth.tokens import AccessTokens, bad_token, key_id_of
 from media_service.database import Database
 from media_service.exceptions import ErrorKind, MediaServiceError
+from media_service.files.lifecycle import Visibility
 from media_service.models import utc_now
 
 
@@ -16,7 +17,7 @@ class Identity:
     """Credentials in, callers out. One statement each, which also asks whether the user is disabled."""
 
     def __init__(
-        self, database: Database, *, tokens: AccessTokens, keyring: TokenKeyring, usage: KeyUsage
+        self, database: Database, *, tokens: AccessTokens, keyring: Keyring, usage: KeyUsage
     ) -> None:
         self._database = database
         self._tokens = tokens
@@ -24,7 +25,12 @@ class Identity:
         self._usage = usage
 
     async def identify(self, credential: str) -> Caller:
-        """The caller behind an API key or an access token. Raises MediaServiceError (unauthenticated)."""
+        """The caller behind an API key, an access token or an upload token.
+
+        Raises MediaServiceError (unauthenticated).
+        """
+        if is_upload_token(credential):
+            return await self._by_upload_token(credential)
         if is_access_token(credential):
             return await self._by_token(credential)
         return await self._by_key(credential)
@@ -63,4 +69,28 @@ class Identity:
             token.session_id,
             Account(quota_bytes, quota_files, *stored),
             session_id=token.session_id,
+        )
+
+    async def _by_upload_token(self, text: str) -> Caller:
+        parameters = {"token_sha256": digest_of(text), "at": utc_now()}
+        found = await self._database.run_read(
+            lambda session: session.execute(queries.UPLOAD_TOKEN_BY_DIGEST, parameters).first()
+        )
+        if found is None:
+            raise bad_upload_token()
+        token_id, owner_id, max_size_bytes, content_types, remaining_files, visibility, *_ = found
+        quota_bytes, quota_files, *stored = found[6:]
+        grant = UploadGrant(
+            token_id,
+            max_size_bytes,
+            tuple(content_types),
+            remaining_files,
+            Visibility(visibility) if visibility is not None else None,
+        )
+        return Caller(
+            owner_id,
+            frozenset(),
+            token_id,
+            Account(quota_bytes, quota_files, *stored),
+            upload_token=grant,
         )

@@ -1,4 +1,4 @@
-"""How API keys look and are kept. Core room."""
+"""How API keys and upload tokens look and are kept. Core room."""
 
 import hashlib
 import secrets
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from media_service.auth.models import ApiKey, KeyOrigin
+from media_service.auth.shapes import UPLOAD_TOKEN_PREFIX
 
 PREFIX_BYTES = 4
 SECRET_BYTES = 24
@@ -36,6 +37,17 @@ def key_row(text: str, *, owner_id: UUID, name: str, scopes: list[str], origin: 
         scopes=scopes,
         origin=origin,
     )
+
+
+def new_upload_token(token_id: UUID) -> str:
+    """The text of a new upload token: `mut_<prefix>_<secret>`."""
+    prefix = upload_token_prefix(token_id)
+    return f"{UPLOAD_TOKEN_PREFIX}{prefix}_{secrets.token_urlsafe(SECRET_BYTES)}"
+
+
+def upload_token_prefix(token_id: UUID) -> str:
+    """The part of an upload token that may be shown, to tell tokens apart: the random end of its id."""
+    return token_id.hex[-2 * PREFIX_BYTES :]
 
 
 def digest_of(text: str) -> str:

@@ -10,11 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from media_service.auth import queries
 from media_service.auth.emails import normalised_email
+from media_service.auth.keyring import Keyring
 from media_service.auth.keys import digest_of
 from media_service.auth.models import LoginSession, RefreshToken, Role, User
 from media_service.auth.passwords import Passwords
 from media_service.auth.scopes import Caller, allowed_scopes, narrowed_scopes
-from media_service.auth.token_keys import TokenKeyring
 from media_service.auth.tokens import AccessToken, AccessTokens, new_refresh_token
 from media_service.database import Database
 from media_service.exceptions import ErrorKind, MediaServiceError
@@ -50,7 +50,7 @@ class Logins:
         *,
         passwords: Passwords,
         tokens: AccessTokens,
-        keyring: TokenKeyring,
+        keyring: Keyring,
         refresh_lifetime: timedelta,
     ) -> None:
         self._database = database

@@ -96,24 +96,26 @@ class UploadToken(Base):
     revoked_at: Mapped[datetime | None]
 
 
-class SigningKey(Base):
-    """A secret for the service's own signed URLs; the newest signs, all of them verify."""
+class KeptSecret(Base):
+    """A secret that signs, kept as it is; of each table the newest signs, all of them verify."""
+
+    __abstract__ = True
+
+    kid: Mapped[str] = mapped_column(String(16), primary_key=True)
+    secret: Mapped[bytes] = mapped_column(LargeBinary(32))
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class SigningKey(KeptSecret):
+    """A secret for the service's own signed URLs."""
 
     __tablename__ = "signing_keys"
 
-    kid: Mapped[str] = mapped_column(String(16), primary_key=True)
-    secret: Mapped[bytes] = mapped_column(LargeBinary(32))
-    created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
-
-class TokenKey(Base):
-    """A secret for access tokens; the newest signs, all of them verify."""
+class TokenKey(KeptSecret):
+    """A secret for access tokens."""
 
     __tablename__ = "token_keys"
-
-    kid: Mapped[str] = mapped_column(String(16), primary_key=True)
-    secret: Mapped[bytes] = mapped_column(LargeBinary(32))
-    created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
 class LoginSession(Base):

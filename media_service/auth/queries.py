@@ -12,12 +12,12 @@ from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from media_service.auth.models import (
     ApiKey,
+    KeptSecret,
     KeyOrigin,
     LoginSession,
     RefreshToken,
     Role,
-    SigningKey,
-    TokenKey,
+    UploadToken,
     User,
 )
 
@@ -60,6 +60,30 @@ USER_BY_SESSION: Select[Role, int | None, int | None, int, int, int] = (
 """The role and account of a user who may use a login that was not ended; asked for every access token."""
 
 
+UPLOAD_TOKEN_BY_DIGEST: Select[
+    UUID, UUID, int | None, list[str], int, str | None, int | None, int | None, int, int, int
+] = (
+    select(
+        UploadToken.id,
+        UploadToken.owner_id,
+        UploadToken.max_size_bytes,
+        UploadToken.content_types,
+        UploadToken.max_files - UploadToken.used_files,
+        UploadToken.visibility,
+        *_ACCOUNT,
+    )
+    .join(User, User.id == UploadToken.owner_id)
+    .where(
+        UploadToken.token_sha256 == bindparam("token_sha256"),
+        UploadToken.revoked_at.is_(None),
+        UploadToken.expires_at > bindparam("at"),
+        User.disabled_at.is_(None),
+    )
+)
+"""A live upload token by the digest of the whole token: the fields of `scopes.UploadGrant`, its owner's id
+after its own, and its owner's account. One that is used up is live: whoever asks is told so."""
+
+
 def any_key() -> Select[ApiKey]:
     return select(ApiKey).limit(1)
 
@@ -88,11 +112,6 @@ def delete_other_keys_of_origin(origin: KeyOrigin, *, keep_sha256: str) -> Delet
     )
 
 
-def signing_keys() -> Select[SigningKey]:
-    """All signing keys, the one that signs first."""
-    return select(SigningKey).order_by(SigningKey.created_at.desc(), SigningKey.kid)
-
-
 def insert_user(dialect: str, values: dict[str, Any]) -> ReturningInsert[UUID]:
     """Insert a user; no row: the e-mail address has an account already. Of any number at once, one wins."""
     insert = postgresql_insert if dialect == "postgresql" else sqlite_insert
@@ -110,7 +129,12 @@ def user_by_id(user_id: UUID) -> Select[User]:
 
 
 def user_for_change(user_id: UUID) -> Select[User]:
-    return user_by_id(user_id).with_for_update()
+    """A user, locked against all other changes, but not against rows that refer to it (FOR NO KEY UPDATE).
+
+    Those must not wait: uploads insert such rows and change the user's own row last, so a deadlock would
+    follow.
+    """
+    return user_by_id(user_id).with_for_update(key_share=True)
 
 
 def list_users(*, after: UUID | None, limit: int) -> Select[User]:
@@ -150,13 +174,13 @@ SET_LAST_USE: Update = (
 """Note the last use of keys; run with a list of `key_id` and `used_at`."""
 
 
-def token_keys() -> Select[TokenKey]:
-    """All keys of access tokens, the one that signs first."""
-    return select(TokenKey).order_by(TokenKey.created_at.desc(), TokenKey.kid)
+def kept_secrets(table: type[KeptSecret]) -> Select[KeptSecret]:
+    """All secrets of a table, the one that signs first."""
+    return select(table).order_by(table.created_at.desc(), table.kid)
 
 
-def delete_token_keys(kids: Sequence[str]) -> Delete:
-    return delete(TokenKey).where(TokenKey.kid.in_(kids)).execution_options(**_SILENT)
+def delete_secrets(table: type[KeptSecret], kids: Sequence[str]) -> Delete:
+    return delete(table).where(table.kid.in_(kids)).execution_options(**_SILENT)
 
 
 def delete_past_sessions(user_id: UUID, *, at: datetime) -> Delete:

@@ -24,10 +24,19 @@ log = structlog.get_logger(__name__)
 class Registration:
     """Lets strangers make accounts, if `is_open`. Attempts are counted by who calls this, or by nobody."""
 
-    def __init__(self, database: Database, *, passwords: Passwords, is_open: bool) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        passwords: Passwords,
+        is_open: bool,
+        quota_bytes: int | None,
+        quota_files: int | None,
+    ) -> None:
         self._database = database
         self._passwords = passwords
         self._is_open = is_open
+        self._quotas = {"quota_bytes": quota_bytes, "quota_files": quota_files}
 
     async def register(self, email: str, password: str) -> None:
         """Make a user of this (normalised) address, unless there is one: of a hundred at once, one wins.
@@ -42,7 +51,7 @@ class Registration:
             )
         password_hash = await self._passwords.hash(password)
         values: dict[str, Any] = {
-            "id": new_id(), "role": Role.USER, "email": email, "password_hash": password_hash
+            "id": new_id(), "role": Role.USER, "email": email, "password_hash": password_hash, **self._quotas
         }  # fmt: skip
         async with self._database.transaction() as session:
             statement = queries.insert_user(session.get_bind().dialect.name, values)

@@ -9,6 +9,7 @@ from media_service.auth.dependencies import (
     AnyCaller,
     ApiKeysDep,
     KeyHolder,
+    LoginAttemptsDep,
     LoginsDep,
     RegistrationDep,
     forbid_storing,
@@ -26,20 +27,27 @@ from media_service.auth.schemas import (
 )
 from media_service.files.dependencies import Presenter
 from media_service.pagination import DEFAULT_LIMIT, MAX_CURSOR_CHARACTERS, MAX_LIMIT
+from media_service.rate_limits.classes import RateClass
+from media_service.rate_limits.dependencies import Address, AddressRateLimit, RateLimit
 from media_service.web.guarded_route import BoundedRoute, GuardedRoute
 from media_service.web.responses import problems
 
-# A limit on attempts belongs into this list: it runs before all that costs something, for every way in.
 public_router = APIRouter(
     prefix="/v1/auth", tags=["Accounts"], route_class=BoundedRoute, dependencies=[Depends(forbid_storing)]
 )
 router = APIRouter(
-    prefix="/v1", tags=["Accounts"], route_class=GuardedRoute, dependencies=[Depends(forbid_storing)]
+    prefix="/v1",
+    tags=["Accounts"],
+    route_class=GuardedRoute,
+    dependencies=[Depends(forbid_storing), Depends(RateLimit(RateClass.READ, changes=RateClass.WRITE))],
 )
 
 
 @public_router.post(
-    "/register", status_code=status.HTTP_201_CREATED, responses=problems(400, 403, 413, 422, 503)
+    "/register",
+    status_code=status.HTTP_201_CREATED,
+    responses=problems(400, 403, 413, 422, 503),
+    dependencies=[Depends(AddressRateLimit(RateClass.REGISTER))],
 )
 async def register(wanted: RegistrationRequest, registration: RegistrationDep) -> Registered:
     """Make an account, if registration is open.
@@ -51,14 +59,26 @@ async def register(wanted: RegistrationRequest, registration: RegistrationDep) -
     return Registered(email=wanted.email)
 
 
-@public_router.post("/token", responses=problems(400, 401, 413, 422, 503))
-async def create_token(form: Annotated[TokenForm, Form()], logins: LoginsDep) -> Tokens:
+@public_router.post(
+    "/token",
+    responses=problems(400, 401, 413, 422, 503),
+    dependencies=[Depends(AddressRateLimit(RateClass.LOGIN))],
+)
+async def create_token(
+    form: Annotated[TokenForm, Form()], logins: LoginsDep, attempts: LoginAttemptsDep, address: Address
+) -> Tokens:
     """Log in by e-mail address and password: the password flow of OAuth 2.0."""
+    await attempts.admit(form.username, address)
     issued = await logins.login(form.username, form.password.get_secret_value(), scope=form.scope)
+    await attempts.succeeded(form.username, address)
     return Tokens.from_issued(issued)
 
 
-@public_router.post("/refresh", responses=problems(400, 401, 413, 422, 503))
+@public_router.post(
+    "/refresh",
+    responses=problems(400, 401, 413, 422, 503),
+    dependencies=[Depends(AddressRateLimit(RateClass.WRITE))],
+)
 async def refresh_token(given: RefreshRequest, logins: LoginsDep) -> Tokens:
     """Exchange a refresh token for new tokens. Used a second time, it ends the login."""
     return Tokens.from_issued(await logins.refresh(given.refresh_token))

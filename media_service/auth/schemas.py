@@ -19,6 +19,12 @@ MAX_PASSWORD_CHARACTERS = 256
 MAX_KEY_DAYS = 3650
 
 
+DESCRIBED_ADDRESS: dict[str, Any] = {
+    "pattern": "^[!-?A-~]{1,64}@[!-?A-~]{1,189}$",
+}
+"""For readers of the document; `normalised_email` decides, and takes all scripts and spaces around it."""
+
+
 def _address(text: str) -> str:
     address = normalised_email(text)
     if address is None:
@@ -35,7 +41,11 @@ def _encodable(password: SecretStr) -> SecretStr:
     return password
 
 
-Email = Annotated[str, Field(min_length=3, max_length=320), AfterValidator(_address)]
+Email = Annotated[
+    str,
+    Field(min_length=3, max_length=320, json_schema_extra=DESCRIBED_ADDRESS),
+    AfterValidator(_address),
+]
 NewPassword = Annotated[
     SecretStr,
     Field(min_length=MIN_PASSWORD_CHARACTERS, max_length=MAX_PASSWORD_CHARACTERS),

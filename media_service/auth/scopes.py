@@ -7,6 +7,7 @@ from uuid import UUID
 
 from media_service.auth.models import Role
 from media_service.exceptions import ErrorKind, MediaServiceError
+from media_service.files.lifecycle import Visibility
 
 
 class Scope(StrEnum):
@@ -54,6 +55,21 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class UploadGrant:
+    """What an upload token is good for, as of the start of the request (`uploads/grants.py` enforces it)."""
+
+    id: UUID
+    """Of the token."""
+    max_size_bytes: int | None
+    """Of one file; None: as much as the service takes."""
+    content_types: tuple[str, ...]
+    """Patterns of sniffed types; empty: whatever the service takes."""
+    remaining_files: int
+    visibility: Visibility | None
+    """Of the files it makes, whatever the upload asks for; None: as the upload says."""
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """Who makes a request, as far as the rest of the service needs to know."""
 
@@ -64,6 +80,8 @@ class Caller:
     account: Account
     session_id: UUID | None = None
     """The login that the credential came of; None for an API key."""
+    upload_token: UploadGrant | None = None
+    """There if the credential is an upload token: it has no scope, sees nothing, and may only upload."""
 
     @property
     def is_admin(self) -> bool:
@@ -73,7 +91,7 @@ class Caller:
         return self.is_admin or scope in self.scopes
 
     def may_see(self, owner_id: UUID) -> bool:
-        return self.is_admin or owner_id == self.owner_id
+        return self.is_admin or (owner_id == self.owner_id and self.upload_token is None)
 
 
 def scopes_of(role: Role) -> frozenset[str]:
@@ -106,6 +124,21 @@ def narrowed_scopes(wanted: str, role: Role) -> frozenset[str]:
 def missing_scope(scope: str) -> MediaServiceError:
     return MediaServiceError(
         ErrorKind.FORBIDDEN, "missing-scope", f"This credential lacks the scope '{scope}'.", scope=scope
+    )
+
+
+def only_for_uploads() -> MediaServiceError:
+    """The answer to an upload token on any route that is no upload."""
+    return MediaServiceError(
+        ErrorKind.FORBIDDEN,
+        "missing-scope",
+        "This credential is an upload token, which is good for uploads only.",
+    )
+
+
+def bad_upload_token() -> MediaServiceError:
+    return MediaServiceError(
+        ErrorKind.UNAUTHENTICATED, "invalid-credentials", "The upload token is unknown, expired or revoked."
     )
 
 

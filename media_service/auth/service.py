@@ -1,19 +1,14 @@
-"""What a first start makes: the first admin, and the keys that sign. API room."""
-
-import secrets
+"""What a first start makes: the first admin. API room."""
 
 from sqlalchemy import select
 
 from media_service.auth import queries
 from media_service.auth.keys import digest_of, generate_key, key_row
-from media_service.auth.models import KeyOrigin, Role, SigningKey, User
+from media_service.auth.models import KeyOrigin, Role, User
 from media_service.auth.scopes import Scope
-from media_service.auth.signing import UrlSigner
 from media_service.database import Database
 from media_service.dialects import transaction_lock
 from media_service.models import new_id
-
-SIGNING_SECRET_BYTES = 32
 
 FIRST_START_LOCK = 0x61646D696E
 """Any constant will do: replicas that start together must agree on one admin and one signing key."""
@@ -64,18 +59,3 @@ class AuthService:
             )
             session.add(made.row)
             return made.text
-
-    async def url_signer(self) -> UrlSigner:
-        """The signer of the service's URLs; makes the first key if there is none.
-
-        Keys live in the database, so that every API process signs and verifies alike.
-        """
-        async with self._database.transaction() as session:
-            await session.execute(select(transaction_lock(FIRST_START_LOCK)))
-            rows = list(await session.scalars(queries.signing_keys()))
-            if not rows:
-                rows = [
-                    SigningKey(kid=secrets.token_hex(4), secret=secrets.token_bytes(SIGNING_SECRET_BYTES))
-                ]
-                session.add_all(rows)
-        return UrlSigner({row.kid: row.secret for row in rows})

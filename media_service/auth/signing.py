@@ -6,13 +6,18 @@ and the file's URL epoch, so that raising the epoch ends all signed URLs of a fi
 
 import base64
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from urllib.parse import urlencode
 
 from media_service.exceptions import ErrorKind, MediaServiceError
 
 SIGNATURE_PARAMETERS = frozenset({"exp", "kid", "sig"})
+
+MAX_URL_LIFETIME = timedelta(days=7)
+"""The most that a signature of S3 (SigV4) can live, and so of ours. A signing key is kept for so long after
+its successor was made; a URL that lived longer would end with its key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ class UrlSigner:
         Raises MediaServiceError: forbidden for a signature that is not ours, gone for one that is over.
         """
         kid, given, expiry = query.get("kid", ""), query.get("sig", ""), query.get("exp", "")
-        if kid not in self.keys or not (expiry.isascii() and expiry.isdigit() and len(expiry) <= 12):
+        if kid not in self.keys or not _is_canonical_number(expiry):
             raise _bad_signature()
         parameters = {name: value for name, value in query.items() if name not in SIGNATURE_PARAMETERS}
         expected = self._signature(kid, path, parameters, expires_at=int(expiry), epoch=epoch)
@@ -54,6 +59,24 @@ class UrlSigner:
         )
         digest = hmac.digest(self.keys[kid], canonical.encode(), "sha256")
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def single_valued(query: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The parameters of a signed URL. Raises MediaServiceError (forbidden) if one comes twice.
+
+    Readers differ in which of the two counts: what was verified must be what is used.
+    """
+    parameters: dict[str, str] = {}
+    for name, value in query:
+        if name in parameters:
+            raise _bad_signature()
+        parameters[name] = value
+    return parameters
+
+
+def _is_canonical_number(text: str) -> bool:
+    """One way to spell each moment, so that one URL has one form."""
+    return text.isascii() and text.isdigit() and len(text) <= 12 and str(int(text)) == text
 
 
 def _bad_signature() -> MediaServiceError:

@@ -23,7 +23,15 @@ from media_service.storage.keys import checked_key, checked_prefix, is_key
 from media_service.storage.limits import part_size_for
 from media_service.storage.local_errors import translating_os_errors
 from media_service.storage.local_files import FILE_MODE, write_all
-from media_service.storage.port import BlobReader, Bytes, OpenUpload, PartLimits, PartReceipt, StoredObject
+from media_service.storage.port import (
+    BlobReader,
+    Bytes,
+    ForkedUpload,
+    OpenUpload,
+    PartLimits,
+    PartReceipt,
+    StoredObject,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -220,6 +228,34 @@ class S3Storage:
         """Parts on their way may outlive it (S3 API, AbortMultipartUpload); then it is listed again."""
         with suppress(ObjectNotFoundError), translating_s3_errors(key):
             self._client.abort_multipart_upload(Bucket=self._bucket, Key=checked_key(key), UploadId=upload_id)
+
+    def fork_upload(
+        self, key: str, upload_id: str, parts: Sequence[PartReceipt], *, new_key: str, part_size_bytes: int
+    ) -> ForkedUpload:
+        """Parts can be copied of an object only, so the old upload is completed with what it has."""
+        if parts:
+            self.complete_upload(key, upload_id, parts)
+        else:
+            self.abort_upload(key, upload_id)
+        new_id = self.create_upload(
+            new_key, content_type="application/octet-stream", part_size_bytes=part_size_bytes
+        )
+
+        def copy(part: PartReceipt) -> PartReceipt:
+            start = (part.number - 1) * part_size_bytes
+            with self.open(key, start=start, size_bytes=part.size_bytes) as reader:
+                data = b"".join(iter(lambda: reader.read(_COPY_BYTES), b""))
+            return self.put_part(new_key, new_id, part.number, data)
+
+        try:
+            # Through this process, and not by UploadPartCopy, which several stores lack or do differently:
+            # this happens after a crash, and must work there.
+            with ThreadPoolExecutor(self.part_limits.in_flight) as pool:
+                return ForkedUpload(new_id, tuple(pool.map(copy, parts)))
+        except BaseException:
+            with suppress(StorageError):
+                self.abort_upload(new_key, new_id)
+            raise
 
     def list_uploads(self) -> Iterator[OpenUpload]:
         pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self._bucket)

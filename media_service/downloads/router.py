@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from media_service.auth.dependencies import MaybeCaller, Reader
 from media_service.downloads.dependencies import Blobs, Downloads, WantedDisposition
@@ -16,11 +16,24 @@ from media_service.downloads.schemas import (
     SignedUrlItem,
     SignedUrlItems,
 )
+from media_service.rate_limits.classes import RateClass
+from media_service.rate_limits.dependencies import AddressRateLimit, RateLimit
 from media_service.web.blob_response import blob_response
 from media_service.web.guarded_route import GuardedRoute
 from media_service.web.responses import problems
 
-router = APIRouter(prefix="/v1", tags=["Downloads"], route_class=GuardedRoute)
+router = APIRouter(prefix="/v1", tags=["Downloads"], dependencies=[Depends(RateLimit(RateClass.CONTENT))])
+signing_router = APIRouter(
+    prefix="/v1",
+    tags=["Downloads"],
+    route_class=GuardedRoute,
+    dependencies=[Depends(RateLimit(RateClass.SIGN))],
+)
+signed_router = APIRouter(
+    prefix="/v1/signed",
+    tags=["Downloads"],
+    dependencies=[Depends(AddressRateLimit(RateClass.CONTENT))],
+)
 
 ExpiresIn = Annotated[int, Query(ge=1, le=MAX_EXPIRY_SECONDS, description="Seconds; at most 7 days.")]
 
@@ -85,7 +98,7 @@ async def redirect_to_download(
     return Response(status_code=307, headers={"Location": link.url, "Cache-Control": "no-store"})
 
 
-@router.get("/files/{file_id}/url", responses=problems(401, 403, 404, 422))
+@signing_router.get("/files/{file_id}/url", responses=problems(401, 403, 404, 422))
 async def get_signed_url(
     file_id: UUID,
     caller: Reader,
@@ -105,7 +118,7 @@ async def get_signed_url(
     return SignedUrl(url=link.url, expires_at=link.expires_at)
 
 
-@router.post("/urls", responses=problems(400, 401, 403, 404, 413, 422))
+@signing_router.post("/urls", responses=problems(400, 401, 403, 404, 413, 422))
 async def sign_urls(batch: SignedUrlBatch, caller: Reader, downloads: Downloads) -> SignedUrlItems:
     """Make signed URLs for many files in one call."""
     links = await downloads.links(batch.items, caller, expires_in=timedelta(seconds=batch.expires_in))
@@ -118,21 +131,23 @@ async def sign_urls(batch: SignedUrlBatch, caller: Reader, downloads: Downloads)
     return SignedUrlItems(items=items)
 
 
-@router.head("/signed/files/{file_id}/content", include_in_schema=False)
-@router.get("/signed/files/{file_id}/content", response_class=Response, responses=BYTES)
+@signed_router.head("/files/{file_id}/content", include_in_schema=False)
+@signed_router.get("/files/{file_id}/content", response_class=Response, responses=BYTES)
 async def get_signed_content(
     file_id: UUID, request: Request, downloads: Downloads, storage: Blobs
 ) -> Response:
     """Stream an original by a URL that the service signed."""
-    found = await downloads.signed(file_id, None, path=request.url.path, query=dict(request.query_params))
+    query = request.query_params.multi_items()
+    found = await downloads.signed(file_id, None, path=request.url.path, query=query)
     return await blob_response(request, storage, found)
 
 
-@router.head("/signed/files/{file_id}/renditions/{name}/content", include_in_schema=False)
-@router.get("/signed/files/{file_id}/renditions/{name}/content", response_class=Response, responses=BYTES)
+@signed_router.head("/files/{file_id}/renditions/{name}/content", include_in_schema=False)
+@signed_router.get("/files/{file_id}/renditions/{name}/content", response_class=Response, responses=BYTES)
 async def get_signed_rendition_content(
     file_id: UUID, name: str, request: Request, downloads: Downloads, storage: Blobs
 ) -> Response:
     """Stream a rendition by a URL that the service signed."""
-    found = await downloads.signed(file_id, name, path=request.url.path, query=dict(request.query_params))
+    query = request.query_params.multi_items()
+    found = await downloads.signed(file_id, name, path=request.url.path, query=query)
     return await blob_response(request, storage, found)

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from media_service.auth.signing import MAX_URL_LIFETIME
 from media_service.web.disposition import Disposition
 
-MAX_EXPIRY_SECONDS = 604_800
-"""Seven days: the most that a signature of S3 (SigV4) can live."""
+MAX_EXPIRY_SECONDS = int(MAX_URL_LIFETIME.total_seconds())
 DEFAULT_EXPIRY_SECONDS = 900
 
 

@@ -1,16 +1,18 @@
 """Finds what a download shall send, and makes URLs that work without credentials. API room."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from anyio import to_thread
+from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
+from media_service.auth.keyring import Keyring
 from media_service.auth.scopes import Caller, Scope, missing_credentials
-from media_service.auth.signing import UrlSigner
+from media_service.auth.signing import UrlSigner, single_valued
 from media_service.database import Database
 from media_service.downloads.schemas import SignedUrlRequest
 from media_service.exceptions import ErrorKind, MediaServiceError
@@ -23,11 +25,10 @@ from media_service.transforms.spec import Preset
 from media_service.web.blob_response import Representation
 from media_service.web.conditional import Validators
 from media_service.web.disposition import Disposition, content_disposition
+from media_service.web.kept_answer import PRIVATE
 
 PUBLIC_CACHE = "public, max-age=300"
 """Public files may turn private again: caches must not keep them for long."""
-PRIVATE_CACHE = "private, no-cache"
-"""Kept by the client alone, and checked by ETag before each use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +46,13 @@ class DownloadService:
         self,
         *,
         database: Database,
-        signer: UrlSigner,
+        keyring: Keyring,
         presigner: PresignsDownloads | None,
         presets: tuple[Preset, ...],
         base_url: str,
     ) -> None:
         self._database = database
-        self._signer = signer
+        self._keyring = keyring
         self._presigner = presigner
         self._preset_names = frozenset(preset.name for preset in presets)
         self._base_url = base_url
@@ -73,17 +74,21 @@ class DownloadService:
         return _rendition(file, self._made(file, rendition, name), disposition, _cache_of(file))
 
     async def signed(
-        self, file_id: UUID, rendition_name: str | None, *, path: str, query: dict[str, str]
+        self, file_id: UUID, rendition_name: str | None, *, path: str, query: Iterable[tuple[str, str]]
     ) -> Representation:
         """What a URL signed by the service names. Raises MediaServiceError (403, 404, 410)."""
-        file, rendition = await self._load(file_id, rendition_name)
+        given = single_valued(query)
+        signer = UrlSigner(await self._keyring.keys(given.get("kid")))
+        file, rendition = await self._load(file_id, rendition_name, statement=queries.FILE_OF_ENABLED_OWNER)
+        now = time.time()
+        # Also for what is not there: only who was given a URL may learn that its file is gone.
+        epoch = 0 if file is None else file.url_epoch
+        expires_at = signer.verify(path, given, epoch=epoch, now=now)
         if file is None:
             raise file_not_found()
-        now = time.time()
-        expires_at = self._signer.verify(path, query, epoch=file.url_epoch, now=now)
         check_downloadable(file)
         cache = f"private, max-age={max(int(expires_at - now), 0)}"
-        disposition: Disposition | None = "attachment" if query.get("disposition") == "attachment" else None
+        disposition: Disposition | None = "attachment" if given.get("disposition") == "attachment" else None
         if rendition_name is None:
             return _original(file, disposition, cache)
         return _rendition(file, self._made(file, rendition, rendition_name), disposition, cache)
@@ -100,7 +105,8 @@ class DownloadService:
         """A URL for a file that the caller may read. Raises MediaServiceError (401, 403, 404)."""
         found, rendition = await self._load(file_id, rendition_name)
         file = _readable(found, caller)
-        return self._link(file, rendition, rendition_name, disposition, expires_in)
+        signer = UrlSigner(await self._keyring.keys())
+        return self._link(signer, file, rendition, rendition_name, disposition, expires_in)
 
     async def links(
         self, wanted: Sequence[SignedUrlRequest], caller: Caller, *, expires_in: timedelta
@@ -111,10 +117,12 @@ class DownloadService:
             files = {file.id: file for file in await session.scalars(queries.files_by_ids(ids))}
             found = await session.scalars(queries.renditions_of_files(ids))
             renditions = {(rendition.file_id, rendition.name): rendition for rendition in found}
+        signer = UrlSigner(await self._keyring.keys())
 
         def sign_all() -> list[SignedLink]:
             return [
                 self._link(
+                    signer,
                     _readable(files.get(item.file_id), caller),
                     renditions.get((item.file_id, item.rendition or "")),
                     item.rendition,
@@ -129,6 +137,7 @@ class DownloadService:
 
     def _link(
         self,
+        signer: UrlSigner,
         file: File,
         rendition: Rendition | None,
         name: str | None,
@@ -136,9 +145,9 @@ class DownloadService:
         expires_in: timedelta,
     ) -> SignedLink:
         found = (
-            _original(file, disposition, PRIVATE_CACHE)
+            _original(file, disposition, PRIVATE)
             if name is None
-            else _rendition(file, self._made(file, rendition, name), disposition, PRIVATE_CACHE)
+            else _rendition(file, self._made(file, rendition, name), disposition, PRIVATE)
         )
         expires_at = datetime.now(UTC).replace(microsecond=0) + expires_in
         if self._presigner is not None:
@@ -149,23 +158,28 @@ class DownloadService:
                 content_disposition=found.content_disposition,
             )
             return SignedLink(url, expires_at)
-        return SignedLink(self._sign(file, name, disposition, expires_at), expires_at)
+        return SignedLink(self._sign(signer, file, name, disposition, expires_at), expires_at)
 
     def _sign(
-        self, file: File, name: str | None, disposition: Disposition | None, expires_at: datetime
+        self,
+        signer: UrlSigner,
+        file: File,
+        name: str | None,
+        disposition: Disposition | None,
+        expires_at: datetime,
     ) -> str:
         path = (
             f"/v1/signed/files/{file.id}" + (f"/renditions/{name}" if name is not None else "") + "/content"
         )
         parameters = {"disposition": disposition} if disposition is not None else {}
-        signed = self._signer.sign(
-            path, parameters, expires_at=int(expires_at.timestamp()), epoch=file.url_epoch
-        )
+        signed = signer.sign(path, parameters, expires_at=int(expires_at.timestamp()), epoch=file.url_epoch)
         return self._base_url + signed
 
-    async def _load(self, file_id: UUID, rendition_name: str | None) -> tuple[File | None, Rendition | None]:
+    async def _load(
+        self, file_id: UUID, rendition_name: str | None, *, statement: Select[File] = queries.BARE_FILE
+    ) -> tuple[File | None, Rendition | None]:
         def load(session: Session) -> tuple[File | None, Rendition | None]:
-            file = session.scalars(queries.BARE_FILE, {"file_id": file_id}).one_or_none()
+            file = session.scalars(statement, {"file_id": file_id}).one_or_none()
             # No rendition has a NUL in its name, and PostgreSQL takes none in a parameter.
             if file is None or rendition_name is None or "\0" in rendition_name:
                 return file, None
@@ -210,7 +224,7 @@ def _readable(file: File | None, caller: Caller | None) -> File:
 
 
 def _cache_of(file: File) -> str:
-    return PUBLIC_CACHE if file.visibility is Visibility.PUBLIC else PRIVATE_CACHE
+    return PUBLIC_CACHE if file.visibility is Visibility.PUBLIC else PRIVATE
 
 
 def _original(file: File, disposition: Disposition | None, cache_control: str) -> Representation:

@@ -24,7 +24,7 @@ class Event(Base):
     """`file_id` is no foreign key: the history of a file outlives it."""
 
     __tablename__ = "events"
-    __table_args__ = (Index(None, "file_id", "id"),)
+    __table_args__ = (Index(None, "file_id", "id"), Index(None, "owner_id", "id"))
 
     id: Mapped[int] = mapped_column(SequenceNumber, primary_key=True, autoincrement=True)
     type: Mapped[str] = mapped_column(String(32))

@@ -60,6 +60,10 @@ class FilePresenter:
         parameters = urlencode([*kept, ("cursor", cursor)])
         return f'<{self._base_url}{path}?{parameters}>; rel="next"'
 
+    def next_links(self, path: str, query: list[tuple[str, str]], cursor: str | None) -> dict[str, str]:
+        """The headers of a page: the link to the next one, if there is one."""
+        return {} if cursor is None else {"Link": self.next_link(path, query, cursor)}
+
     def file_url(self, file_id: UUID) -> str:
         return f"{self._base_url}/v1/files/{file_id}"
 

@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Delete, Select, bindparam, delete, insert, select, update
+from sqlalchemy import Delete, Select, Update, bindparam, delete, insert, select, update
 from sqlalchemy.orm import selectinload
 from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 
+from media_service.auth.models import User
 from media_service.files.lifecycle import FileKind, FileStatus, Visibility
 from media_service.files.models import File, Rendition
 from media_service.files.ordering import FileOrder
@@ -41,6 +42,11 @@ INSERT_FILES = insert(File.metadata.tables[File.__tablename__])
 
 BARE_FILE: Select[File] = select(File).where(File.id == bindparam("file_id"))
 """A file alone, by `file_id`; built once, since every download asks it."""
+
+FILE_OF_ENABLED_OWNER: Select[File] = BARE_FILE.join(User, User.id == File.owner_id).where(
+    User.disabled_at.is_(None)
+)
+"""The same unless its owner is disabled: what a signed URL may give."""
 
 
 def bare_file_by_id(file_id: UUID) -> Select[File]:
@@ -123,6 +129,16 @@ def set_status(
     )
 
 
+def set_sha256(file_id: UUID, *, sha256: str) -> Update:
+    """Write down the digest of an original that has none yet."""
+    return (
+        update(File)
+        .where(File.id == file_id, File.sha256.is_(None))
+        .values(sha256=sha256)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def delete_file(file_id: UUID, *, version: int) -> Delete:
     """Delete a record that still has `version`; renditions and jobs go with it."""
     return (
@@ -132,13 +148,13 @@ def delete_file(file_id: UUID, *, version: int) -> Delete:
     )
 
 
-def delete_files_of(owner_id: UUID, *, limit: int) -> ReturningDelete[UUID]:
-    """Delete some of an owner's files, whatever their version; returns their ids."""
+def delete_files_of(owner_id: UUID, *, limit: int) -> ReturningDelete[UUID, int]:
+    """Delete some of an owner's files, whatever their version; returns their ids and sizes."""
     some = select(File.id).where(File.owner_id == owner_id).order_by(File.id).limit(limit)
     return (
         delete(File)
         .where(File.id.in_(some.scalar_subquery()))
-        .returning(File.id)
+        .returning(File.id, File.size_bytes)
         .execution_options(synchronize_session=False)
     )
 

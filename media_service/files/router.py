@@ -3,10 +3,11 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Query, Request, Response, status
+from fastapi import APIRouter, Depends, Header, Query, Request, Response, status
 
 from media_service.auth.dependencies import Deleter, Reader, Writer
-from media_service.files.dependencies import Files, Presenter
+from media_service.files.dependencies import Descriptions, Files, Presenter
+from media_service.files.descriptions import PageQuery
 from media_service.files.lifecycle import FileKind, FileStatus, Visibility
 from media_service.files.ordering import FileOrder
 from media_service.files.queries import FileFilter
@@ -21,20 +22,29 @@ from media_service.files.schemas import (
 )
 from media_service.jobs.schemas import JobOut
 from media_service.pagination import DEFAULT_LIMIT, MAX_CURSOR_CHARACTERS, MAX_LIMIT
+from media_service.rate_limits.classes import RateClass
+from media_service.rate_limits.dependencies import RateLimit
 from media_service.web.guarded_route import GuardedRoute
+from media_service.web.kept_answer import NOT_MODIFIED, JsonBody, json_answer, json_body, not_modified
 from media_service.web.responses import problems
 
-router = APIRouter(prefix="/v1", tags=["Files"], route_class=GuardedRoute)
+router = APIRouter(
+    prefix="/v1",
+    tags=["Files"],
+    route_class=GuardedRoute,
+    dependencies=[Depends(RateLimit(RateClass.READ, changes=RateClass.WRITE))],
+)
 
 IfMatch = Annotated[str | None, Header(description="The record's `etag`: act only if it has not changed.")]
 
 
-@router.get("/files", responses=problems(400, 401, 403, 422))
+@router.get(
+    "/files", response_model=FilePage, responses={**NOT_MODIFIED, **problems(400, 401, 403, 412, 422)}
+)
 async def list_files(
     request: Request,
-    response: Response,
     caller: Reader,
-    files: Files,
+    descriptions: Descriptions,
     presenter: Presenter,
     file_status: Annotated[FileStatus | None, Query(alias="status")] = None,
     kind: FileKind | None = None,
@@ -47,26 +57,27 @@ async def list_files(
     order: Annotated[FileOrder, Query(description="`-created_at`: newest first.")] = FileOrder.NEWEST,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
     cursor: Annotated[str | None, Query(max_length=MAX_CURSOR_CHARACTERS)] = None,
-) -> FilePage:
+) -> Response:
     """List files, page by page; a page stays right while files are added."""
     wanted = FileFilter(status=file_status, kind=kind, visibility=visibility, tag=tag, words=q)
-    page = await files.list_page(caller, wanted, order=order, cursor=cursor, limit=limit)
-    if page.next_cursor is not None:
-        response.headers["Link"] = presenter.next_link(
-            "/v1/files", request.query_params.multi_items(), page.next_cursor
-        )
-    return FilePage(
-        items=[presenter.file(file, file.renditions) for file in page.files], next_cursor=page.next_cursor
-    )
+    query = PageQuery(wanted, order, cursor, limit)
+    place = descriptions.place_of_page(caller, query)
+    if place is not None and (unchanged := not_modified(request, place.etag)):
+        return unchanged
+    page = await descriptions.page(caller, query, place)
+    links = presenter.next_links("/v1/files", request.query_params.multi_items(), page.next_cursor)
+    return json_answer(request, JsonBody(page.body, page.etag, links))
 
 
-@router.get("/files/{file_id}", responses=problems(401, 403, 404, 422))
-async def get_file(
-    file_id: UUID, response: Response, caller: Reader, files: Files, presenter: Presenter
-) -> FileOut:
+@router.get(
+    "/files/{file_id}",
+    response_model=FileOut,
+    responses={**NOT_MODIFIED, **problems(401, 403, 404, 412, 422)},
+)
+async def get_file(file_id: UUID, request: Request, caller: Reader, descriptions: Descriptions) -> Response:
     """Describe one file: its state, metadata and renditions."""
-    file = await files.get(file_id, caller)
-    return _with_etag(response, presenter.file(file, file.renditions))
+    found = await descriptions.file(file_id, caller)
+    return json_answer(request, JsonBody(found.body, found.etag))
 
 
 @router.patch("/files/{file_id}", responses=problems(400, 401, 403, 404, 409, 412, 413, 422))
@@ -111,13 +122,18 @@ async def delete_file(file_id: UUID, caller: Deleter, files: Files, if_match: If
     await files.delete(file_id, caller, if_match=if_match)
 
 
-@router.get("/files/{file_id}/renditions", responses=problems(401, 403, 404, 422))
+@router.get(
+    "/files/{file_id}/renditions",
+    response_model=RenditionItems,
+    responses={**NOT_MODIFIED, **problems(401, 403, 404, 412, 422)},
+)
 async def list_renditions(
-    file_id: UUID, caller: Reader, files: Files, presenter: Presenter
-) -> RenditionItems:
+    file_id: UUID, request: Request, caller: Reader, files: Files, presenter: Presenter
+) -> Response:
     """List the renditions that a file has now."""
     found = await files.renditions(file_id, caller)
-    return RenditionItems(items=[presenter.rendition(rendition) for rendition in found])
+    items = [presenter.rendition(rendition) for rendition in found]
+    return json_answer(request, json_body(RenditionItems(items=items)))
 
 
 @router.post(

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from media_service.files.lifecycle import FileKind, FileStatus, Visibility
 from media_service.files.names import clean_name
+from media_service.web.absent_fields import check_never_null, describe_never_null
 
 MAX_TAGS = 50
 MAX_CUSTOM_BYTES = 16 * 1024
@@ -82,17 +83,13 @@ class FileReplacement(BaseModel):
     custom: Custom
 
 
-def _without_nulls(schema: dict[str, Any]) -> None:
-    """Describe fields that may be left out, and not be null, as such."""
-    for field in schema["properties"].values():
-        del field["default"]
-        field.update(next(kind for kind in field.pop("anyOf") if kind.get("type") != "null"))
+CHANGEABLE = ("filename", "visibility", "tags", "custom")
 
 
 class FileChange(BaseModel):
     """Any of what can be changed of a file (PATCH)."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra=_without_nulls)
+    model_config = ConfigDict(extra="forbid", json_schema_extra=describe_never_null(*CHANGEABLE))
 
     filename: Filename | None = None
     visibility: Visibility | None = None
@@ -101,8 +98,7 @@ class FileChange(BaseModel):
 
     @model_validator(mode="after")
     def _no_nulls(self) -> Self:
-        if any(getattr(self, name) is None for name in self.model_fields_set):
-            raise ValueError("a field may be left out, but not be null")
+        check_never_null(self, CHANGEABLE)
         return self
 
 

@@ -24,6 +24,7 @@ from media_service.jobs.doorbell import Bell
 from media_service.jobs.models import Job, JobKind
 from media_service.models import utc_now
 from media_service.pagination import decode_cursor, encode_cursor
+from media_service.quotas.queries import charge, touch
 from media_service.transforms.spec import Preset
 
 
@@ -89,6 +90,7 @@ class FileService:
                     await session.execute(delete_terms(file_id))
                     if rows := term_rows(file):
                         await session.execute(INSERT_TERMS, rows)
+                await session.execute(*touch(file.owner_id))
         return file
 
     async def delete(self, file_id: UUID, caller: Caller, *, if_match: str | None) -> None:
@@ -113,6 +115,8 @@ class FileService:
                 will_ring=will_ring,
             )
             session.add_all([job, event(EventType.FILE_DELETED, owner_id=file.owner_id, file_id=file_id)])
+            await session.flush()
+            await session.execute(*charge(file.owner_id, size_bytes=-file.size_bytes, files=-1))
         self._ring(job, will_ring=will_ring)
 
     async def renditions(self, file_id: UUID, caller: Caller) -> list[Rendition]:
@@ -147,14 +151,19 @@ class FileService:
                 session.add(event(EventType.FILE_PROCESSING, owner_id=file.owner_id, file_id=file_id))
             await session.flush()
             await session.refresh(job)
+            if file.status is FileStatus.FAILED:
+                await session.execute(*touch(file.owner_id))
         self._ring(job, will_ring=will_ring)
         return job
 
     async def revoke_urls(self, file_id: UUID, caller: Caller) -> None:
         """End every URL of the file that the service signed. Raises MediaServiceError (not found)."""
         async with self._database.transaction() as session:
-            checked_owner((await session.scalars(queries.file_for_change(file_id))).one_or_none(), caller)
+            file = checked_owner(
+                (await session.scalars(queries.file_for_change(file_id))).one_or_none(), caller
+            )
             await session.execute(queries.raise_url_epoch(file_id))
+            await session.execute(*touch(file.owner_id))
 
     def _ring(self, job: Job, *, will_ring: bool) -> None:
         if will_ring:

@@ -4,6 +4,7 @@ The claim is a row with a lease, so a process that dies gives its keys up; the r
 transaction that makes what it records, so there is never one without the other.
 """
 
+import hashlib
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy.orm import Session
 
+from media_service.auth.lost_owner import needing_owner
 from media_service.database import Database, aftermath
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.heartbeat import Heartbeat
@@ -79,12 +81,15 @@ class IdempotencyKeys:
         await self._heartbeat.close()
 
     @asynccontextmanager
-    async def claim(self, owner_id: UUID, key: str) -> AsyncIterator[Claim]:
+    async def claim(self, owner_id: UUID, key: str, *, only_for: UUID | None = None) -> AsyncIterator[Claim]:
         """Hold a key while the block runs; leaving it by an exception lets the next request try.
 
+        Keys are the owner's. With `only_for` they are those of one credential, which so can neither learn
+        what the owner's other requests made nor be in their way.
         Raises MediaServiceError: invalid for a key that is none, conflict while a twin is running.
         """
-        claim = await self._take(owner_id, checked_key(key))
+        key = checked_key(key)
+        claim = await self._take(owner_id, key if only_for is None else _key_of_credential(only_for, key))
         if claim.record is not None:
             yield claim
             return
@@ -99,6 +104,10 @@ class IdempotencyKeys:
 
     async def _take(self, owner_id: UUID, key: str) -> Claim:
         token = new_id()
+        with needing_owner():
+            return await self._take_as(token, owner_id, key)
+
+    async def _take_as(self, token: UUID, owner_id: UUID, key: str) -> Claim:
         async with self._database.transaction() as session:
             statement = queries.claim_key(
                 session.get_bind().dialect.name, owner_id, key, token=token, lease=self._lease
@@ -139,6 +148,11 @@ def checked_key(key: str) -> str:
             f"An Idempotency-Key has 1 to {MAX_KEY_CHARACTERS} visible ASCII characters and no spaces.",
         )
     return key
+
+
+def _key_of_credential(credential_id: UUID, key: str) -> str:
+    """Has a space, so it is no key that a client could send; hashed, so it fits the column."""
+    return f"{credential_id} {hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def check_same(record: Record, fingerprint: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from anyio import CapacityLimiter, to_thread
 
 from media_service.storage.exceptions import StorageUnavailableError
-from media_service.storage.port import BlobReader, Bytes, PartLimits, PartReceipt, Storage
+from media_service.storage.port import BlobReader, Bytes, ForkedUpload, PartLimits, PartReceipt, Storage
 
 T = TypeVar("T")
 
@@ -80,6 +80,17 @@ class AsyncStorage:
         await self.run(
             lambda: self._storage.complete_upload(key, upload_id, parts),
             more_seconds=size_bytes / COMPLETED_BYTES_PER_SECOND,
+        )
+
+    async def fork_upload(
+        self, key: str, upload_id: str, parts: Sequence[PartReceipt], *, new_key: str, part_size_bytes: int
+    ) -> ForkedUpload:
+        size_bytes = sum(part.size_bytes for part in parts)
+        return await self.run(
+            lambda: self._storage.fork_upload(
+                key, upload_id, parts, new_key=new_key, part_size_bytes=part_size_bytes
+            ),
+            more_seconds=2 * size_bytes / COMPLETED_BYTES_PER_SECOND,
         )
 
     async def abort_upload(self, key: str, upload_id: str) -> None:

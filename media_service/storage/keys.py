@@ -10,8 +10,9 @@ from media_service.exceptions import ErrorKind, MediaServiceError
 
 ORIGINALS = "originals/"
 RENDITIONS = "renditions/"
+TAILS = "uploads/"
 
-_KEY = re.compile(r"(?:originals|renditions|health)(?:/[a-z0-9-]{1,64}){1,4}")
+_KEY = re.compile(r"(?:originals|renditions|uploads|health)(?:/[a-z0-9-]{1,64}){1,4}")
 
 
 def original_key(file_id: UUID) -> str:
@@ -32,8 +33,21 @@ def renditions_prefix(file_id: UUID) -> str:
     return f"{RENDITIONS}{file_id}/"
 
 
+def tail_key(session_id: UUID, tail_id: UUID) -> str:
+    """What a resumable upload has beyond its last whole part.
+
+    Each time another object: a late writer of an older tail can so never change the newer one.
+    """
+    return f"{tails_prefix(session_id)}{tail_id}"
+
+
+def tails_prefix(session_id: UUID) -> str:
+    """All tails of a session live under this prefix."""
+    return f"{TAILS}{session_id}/"
+
+
 def owner_of(key: str) -> UUID | None:
-    """The file that an object belongs to; None for a key that the service did not spell."""
+    """The file that an object belongs to, or the session of a tail; None for a key that is not ours."""
     try:
         return UUID(key.split("/")[1])
     except (ValueError, IndexError):

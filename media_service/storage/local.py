@@ -23,6 +23,7 @@ from media_service.storage.local_files import (
     DIRECTORY_MODE,
     FILE_MODE,
     copy_all,
+    copy_start,
     open_locked,
     remove_empty_directories,
     rename_durably,
@@ -31,7 +32,7 @@ from media_service.storage.local_files import (
 from media_service.storage.local_paths import PartialName, key_of_path, listing_path, object_path, shard_path
 from media_service.storage.local_reader import LocalReader
 from media_service.storage.local_receipts import check_survived, receipt_for
-from media_service.storage.port import Bytes, OpenUpload, PartLimits, PartReceipt, StoredObject
+from media_service.storage.port import Bytes, ForkedUpload, OpenUpload, PartLimits, PartReceipt, StoredObject
 
 _MIB = 1024 * 1024
 
@@ -181,6 +182,36 @@ class LocalStorage:
         if name.is_wellformed:
             with translating_os_errors(), suppress(FileNotFoundError):
                 os.unlink(self._partial_path(name))
+
+    def fork_upload(
+        self, key: str, upload_id: str, parts: Sequence[PartReceipt], *, new_key: str, part_size_bytes: int
+    ) -> ForkedUpload:
+        """A copy: the old file may be open in a process that is only stopped, so it cannot be taken over."""
+        new_id = self.create_upload(new_key, content_type="", part_size_bytes=part_size_bytes)
+        if not parts:
+            return ForkedUpload(new_id, ())
+        old, new = self._upload_name(key, upload_id), PartialName(new_key, new_id)
+        try:
+            with translating_os_errors(key):
+                source = os.open(self._partial_path(old), os.O_RDONLY)
+            try:
+                with translating_os_errors():
+                    check_survived(source, parts, part_size_bytes=part_size_bytes)
+                    self._copy_parts(source, new, len(parts) * part_size_bytes)
+            finally:
+                os.close(source)
+        except BaseException:
+            self.abort_upload(new_key, new_id)
+            raise
+        return ForkedUpload(new_id, tuple(parts))
+
+    def _copy_parts(self, source: int, new: PartialName, size_bytes: int) -> None:
+        target = os.open(self._partial_path(new), os.O_WRONLY)
+        try:
+            if copy_start(source, target, size_bytes) < size_bytes:
+                raise PartsMismatchError
+        finally:
+            os.close(target)
 
     def list_uploads(self) -> Iterator[OpenUpload]:
         for entry in _entries(self._partial):

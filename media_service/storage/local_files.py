@@ -49,6 +49,17 @@ def copy_all(source_fd: int, target_fd: int) -> None:
             offset_bytes += len(chunk)
 
 
+def copy_start(source_fd: int, target_fd: int, size_bytes: int) -> int:
+    """Copy the first `size_bytes` of a file, with bounded memory; returns how many there were."""
+    copied = 0
+    while copied < size_bytes and (
+        chunk := os.pread(source_fd, min(_COPY_BYTES, size_bytes - copied), copied)
+    ):
+        write_all(target_fd, chunk, copied)
+        copied += len(chunk)
+    return copied
+
+
 def _kernel_copied(source_fd: int, target_fd: int) -> bool:
     """Whether copy_file_range(2) exists (Linux only) and copied everything; some file systems stop early."""
     copy_file_range = getattr(os, "copy_file_range", None)

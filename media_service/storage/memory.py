@@ -18,7 +18,7 @@ from media_service.storage.checks import checked_range_bytes, checked_total_byte
 from media_service.storage.exceptions import ObjectNotFoundError, PartsMismatchError
 from media_service.storage.keys import checked_key, checked_prefix
 from media_service.storage.local_errors import translating_os_errors
-from media_service.storage.port import Bytes, OpenUpload, PartLimits, PartReceipt, StoredObject
+from media_service.storage.port import Bytes, ForkedUpload, OpenUpload, PartLimits, PartReceipt, StoredObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +137,19 @@ class MemoryStorage:
         checked_key(key)
         with self._lock:
             self._uploads.pop(upload_id, None)
+
+    def fork_upload(
+        self, key: str, upload_id: str, parts: Sequence[PartReceipt], *, new_key: str, part_size_bytes: int
+    ) -> ForkedUpload:
+        new_id = self.create_upload(new_key, content_type="", part_size_bytes=part_size_bytes)
+        if not parts:
+            return ForkedUpload(new_id, ())
+        with self._lock:
+            old = self._upload(key, upload_id)
+            if any(_etag(old.parts.get(part.number, b"")) != part.etag for part in parts):
+                raise PartsMismatchError
+            self._uploads[new_id].parts = {part.number: old.parts[part.number] for part in parts}
+        return ForkedUpload(new_id, tuple(parts))
 
     def list_uploads(self) -> Iterator[OpenUpload]:
         with self._lock:

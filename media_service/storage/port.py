@@ -43,6 +43,14 @@ class OpenUpload:
 
 
 @dataclass(frozen=True, slots=True)
+class ForkedUpload:
+    """An upload that begins with the parts of another one."""
+
+    upload_id: str
+    parts: tuple[PartReceipt, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PartLimits:
     """How a storage likes its parts (S3: 5 MiB to 5 GiB, at most 10,000; all but the last of one size)."""
 
@@ -137,6 +145,17 @@ class Storage(Protocol):
 
     def abort_upload(self, key: str, upload_id: str) -> None:
         """Forget an upload and its parts; an unknown one is no error."""
+        ...
+
+    def fork_upload(
+        self, key: str, upload_id: str, parts: Sequence[PartReceipt], *, new_key: str, part_size_bytes: int
+    ) -> ForkedUpload:
+        """Begin an upload of `new_key` with these whole parts of another upload (numbers 1 to n, or none).
+
+        Whoever still writes to the old upload reaches nothing of the new one. May be called again if its
+        answer was lost. What is left of the old one (an object at its key) is the caller's to delete, once
+        the new one is written down. Raises ObjectNotFoundError if there are parts and they are gone.
+        """
         ...
 
     def list_uploads(self) -> Iterator[OpenUpload]:

@@ -12,6 +12,7 @@ from media_service.storage.limits import part_size_for
 from media_service.storage.part_writer import HASH_INLINE_BYTES, PartWriter, WrittenBlob
 from media_service.storage.upload_memory import UploadMemory
 from media_service.uploads.policy import UploadPolicy
+from media_service.uploads.reservation import BatchReservation
 from media_service.uploads.sessions import SessionHook, UploadSessions
 
 
@@ -26,6 +27,8 @@ class Announced:
     """Hex; checked against the bytes."""
     length_bytes: int | None = None
     """Only a hint for the size of parts; the bytes are counted."""
+    reservation: BatchReservation | None = None
+    """Of its request; None if the owner has no quota."""
 
 
 class Writer(Protocol):
@@ -81,7 +84,11 @@ class StorageDestination:
             part_size_bytes=part_size_for(self._storage.part_limits, length_bytes=length_bytes),
             memory=self._memory,
             hook=SessionHook(
-                self._sessions, file_id, owner_id=announced.owner_id, protocol=announced.protocol
+                self._sessions,
+                file_id,
+                owner_id=announced.owner_id,
+                protocol=announced.protocol,
+                reservation=announced.reservation,
             ),
         )
 

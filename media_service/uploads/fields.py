@@ -34,7 +34,7 @@ class FieldCollector:
             case "tags":
                 self._values.setdefault("tags", []).append(field.value)
             case "custom":
-                self._values["custom"] = _parse_custom(field.value)
+                self._values["custom"] = parse_custom(field.value)
             case "sha256":
                 self._sha256 = parse_sha256(field.value)
 
@@ -52,7 +52,7 @@ def query_fields(query: RawUploadQuery) -> FileFields:
     """What the query of a raw upload says. Raises MediaServiceError (unprocessable)."""
     values = query.model_dump(include={"visibility", "tags"}, exclude_none=True)
     if query.custom is not None:
-        values["custom"] = _parse_custom(query.custom)
+        values["custom"] = parse_custom(query.custom)
     return validated_fields(values)
 
 
@@ -81,7 +81,8 @@ def parse_sha256(text: str) -> str:
     return digest
 
 
-def _parse_custom(text: str) -> dict[str, Any]:
+def parse_custom(text: str) -> dict[str, Any]:
+    """A JSON object. Raises MediaServiceError (unprocessable)."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

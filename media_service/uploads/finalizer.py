@@ -4,15 +4,14 @@ import asyncio
 from collections.abc import Callable
 
 import structlog
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from media_service.auth.lost_owner import needing_owner
 from media_service.auth.scopes import Caller
 from media_service.broker.messages import Lane
 from media_service.database import Database, aftermath
 from media_service.dialects import is_unavailable
 from media_service.events.models import INSERT_EVENTS
-from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.faultpoints import reach
 from media_service.files.lifecycle import FileStatus
 from media_service.files.models import File
@@ -22,9 +21,12 @@ from media_service.files.search import INSERT_TERMS, term_rows
 from media_service.jobs.creation import lane_of
 from media_service.jobs.doorbell import Bell
 from media_service.jobs.models import Job
+from media_service.quotas.reservations import charge
+from media_service.quotas.turns import OwnerTurns
 from media_service.storage.exceptions import UploadLostError
 from media_service.uploads import queries
 from media_service.uploads.batch import Batch
+from media_service.uploads.grants import granted_visibility, use_grant
 from media_service.uploads.registration import new_events, new_file, processing_job
 from media_service.uploads.sessions import UploadSessions
 
@@ -35,14 +37,21 @@ Complete = Callable[[Session, Batch, FileFields], None]
 
 
 class Finalizer:
-    """One transaction: files, their words, their jobs and events, and the end of their sessions."""
+    """One transaction: files, their words, jobs and events, the end of their sessions, and the quota."""
 
     def __init__(
-        self, *, database: Database, sessions: UploadSessions, bell: Bell, job_max_attempts: int
+        self,
+        *,
+        database: Database,
+        sessions: UploadSessions,
+        bell: Bell,
+        job_max_attempts: int,
+        turns: OwnerTurns,
     ) -> None:
         self._database = database
         self._sessions = sessions
         self._bell = bell
+        self._turns = turns
         self._job_max_attempts = job_max_attempts
 
     async def finalize(
@@ -54,7 +63,7 @@ class Finalizer:
             new_file(
                 received,
                 owner_id=caller.owner_id,
-                visibility=fields.visibility,
+                visibility=granted_visibility(fields.visibility, caller.upload_token),
                 tags=fields.tags,
                 custom=fields.custom,
             )
@@ -71,6 +80,7 @@ class Finalizer:
         def also(session: Session) -> None:
             if complete is not None:
                 complete(session, batch, fields)
+            use_grant(session, caller, files=len(files))
 
         await asyncio.shield(self._commit_or_discard(batch, files, jobs, also))
         reach("upload.committed")
@@ -93,12 +103,6 @@ class Finalizer:
         except Exception as error:
             if not is_unavailable(error):
                 await batch.discard()  # refused by the transaction itself, so it was rolled back
-                if _misses_its_owner(error):
-                    raise MediaServiceError(
-                        ErrorKind.UNAUTHENTICATED,
-                        "invalid-credentials",
-                        "The user of this credential was deleted while the upload was on its way.",
-                    ) from error
                 raise
             # The connection may have died after the commit took effect, or the commit may still be on its way
             # in a database that is slow. What is seen is there; what is not seen may come yet, so nothing is
@@ -128,15 +132,18 @@ class Finalizer:
                 if len(kept) < len(opened):
                     raise UploadLostError
             also(session)
+            charge(
+                session,
+                files[0].owner_id,
+                size_bytes=sum(file.size_bytes for file in files),
+                files=len(files),
+            )
 
-        await self._database.run_transaction(insert_all)
+        with needing_owner():
+            async with self._turns.of(files[0].owner_id):
+                await self._database.run_transaction(insert_all)
 
     async def _exist(self, files: list[File]) -> bool:
         async with aftermath(), self._database.read() as session:
             known = await session.scalars(known_file_ids([file.id for file in files]))
             return len(list(known)) == len(files)
-
-
-def _misses_its_owner(error: Exception) -> bool:
-    """Whether a file was refused for want of its user: both databases name the kind of the constraint."""
-    return isinstance(error, IntegrityError) and "foreign key" in str(error.orig).lower()

@@ -66,6 +66,14 @@ async def read_form(content_type: str, chunks: AsyncIterable[bytes]) -> AsyncIte
     reader.check_complete()
 
 
+def closing_size(content_type: str) -> int:
+    """How many bytes end every form of this Content-Type, after its last file (RFC 2046 §5.1.1).
+
+    Raises MediaServiceError (invalid) as `read_form` does.
+    """
+    return len(b"\r\n--" + _boundary(content_type) + b"--\r\n")
+
+
 def _boundary(content_type: str) -> bytes:
     _, options = parse_options_header(content_type)
     boundary = options.get(b"boundary", b"")

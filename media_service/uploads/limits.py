@@ -10,3 +10,6 @@ bound a form could go on for ever and be no byte larger for it."""
 MAX_PART_HEADERS = 8
 MAX_PART_HEADER_BYTES = 8 * 1024
 """Of one header line; a name of 255 characters, percent-encoded twice over, fits."""
+MAX_ENVELOPE_BYTES = 8 * 1024 * 1024
+"""All of a form that is not bytes of files: what the bounds above allow together (6.7 MiB), boundaries, and a
+chunk that counts as outside only from the next one on. What a form declares beyond this has to be files."""

@@ -13,6 +13,8 @@ class UploadPolicy:
 
     max_file_size_bytes: int
     allowed_types: Sequence[str]
+    max_files: int | None = None
+    """Of one request; bounded by an upload token alone (`grants.py`)."""
 
     def check_size(self, size_bytes: int) -> None:
         """Raises MediaServiceError (too large); for a declared length and for bytes counted so far alike."""
@@ -23,6 +25,11 @@ class UploadPolicy:
                 f"A file may have at most {self.max_file_size_bytes} bytes.",
                 limit_bytes=self.max_file_size_bytes,
             )
+
+    def check_count(self, files: int) -> None:
+        """Raises MediaServiceError (forbidden) for more files than an upload token is still good for."""
+        if self.max_files is not None and files > self.max_files:
+            raise token_exhausted(self.max_files)
 
     def check_form_size(self, declared_bytes: int) -> None:
         """Raises MediaServiceError (too large) for a declared length that no allowed form can have.
@@ -43,3 +50,12 @@ class UploadPolicy:
                 content_type=content_type,
                 allowed_types=list(self.allowed_types),
             )
+
+
+def token_exhausted(remaining_files: int) -> MediaServiceError:
+    detail = "This upload token is used up."
+    if remaining_files > 0:
+        detail = f"This upload token is good for fewer files than this request has: {remaining_files}."
+    return MediaServiceError(
+        ErrorKind.FORBIDDEN, "upload-token-exhausted", detail, remaining_files=remaining_files
+    )

@@ -1,10 +1,25 @@
 """Every statement about upload sessions, once. Core room: builds statements, runs none."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import Select, Update, Uuid, delete, insert, literal, select, update
+from sqlalchemy import (
+    BigInteger,
+    CompoundSelect,
+    Integer,
+    Select,
+    Update,
+    Uuid,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.sql.dml import Insert, ReturningDelete
 
 from media_service.dialects import later_ms, now_ms
@@ -12,7 +27,20 @@ from media_service.models import UtcDateTime, utc_now
 from media_service.uploads.models import UploadSession
 
 
-def insert_session(session_id: UUID, *, owner_id: UUID, protocol: str, lease: timedelta) -> Insert:
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """What a session holds of its owner's quota."""
+
+    size_bytes: int = 0
+    files: int = 0
+
+
+NOTHING = Reserved()
+
+
+def insert_session(
+    session_id: UUID, *, owner_id: UUID, protocol: str, lease: timedelta, reserved: Reserved = NOTHING
+) -> Insert:
     """Claim a session's bytes; does nothing where the claim is there: its first answer may have been lost."""
     known = select(UploadSession.id).where(UploadSession.id == session_id).exists()
     row = select(
@@ -21,10 +49,13 @@ def insert_session(session_id: UUID, *, owner_id: UUID, protocol: str, lease: ti
         literal(protocol),
         later_ms(lease),
         literal(utc_now(), UtcDateTime()),
+        literal(reserved.size_bytes, BigInteger()),
+        literal(reserved.files, Integer()),
     ).where(~known)
-    return insert(UploadSession).from_select(
-        ["id", "owner_id", "protocol", "lease_until_ms", "created_at"], row, include_defaults=False
-    )
+    columns = [
+        "id", "owner_id", "protocol", "lease_until_ms", "created_at", "reserved_bytes", "reserved_files"
+    ]  # fmt: skip
+    return insert(UploadSession).from_select(columns, row, include_defaults=False)
 
 
 def set_storage_upload(session_id: UUID, storage_upload_id: str) -> Update:
@@ -77,6 +108,26 @@ def take_abandoned_sessions(session_ids: Collection[UUID]) -> ReturningDelete[Up
     )
 
 
-def known_session_ids(session_ids: Collection[UUID]) -> Select[UUID]:
-    """Which of these sessions exist."""
-    return select(UploadSession.id).where(UploadSession.id.in_(session_ids))
+def known_session_ids(file_ids: Collection[UUID]) -> CompoundSelect[UUID]:
+    """Which of these files are on their way: by the id of their session, or by the one it gives its file."""
+    by_file = select(UploadSession.file_id).where(UploadSession.file_id.in_(file_ids))
+    return select(UploadSession.id).where(UploadSession.id.in_(file_ids)).union_all(by_file)
+
+
+def count_sessions_of_token(owner_id: UUID, token_id: UUID) -> Select[int]:
+    """How many uploads that were begun with an upload token have not ended; the owner's index finds them."""
+    return _sessions_of_token(owner_id, token_id).where(
+        or_(UploadSession.concat_header.is_(None), UploadSession.concat_header != "partial"),
+        UploadSession.is_finished.is_(False),
+    )
+
+
+def count_pieces_of_token(owner_id: UUID, token_id: UUID) -> Select[int]:
+    """How many partial uploads (tus 1.0, concatenation) of an upload token are there."""
+    return _sessions_of_token(owner_id, token_id).where(UploadSession.concat_header == "partial")
+
+
+def _sessions_of_token(owner_id: UUID, token_id: UUID) -> Select[int]:
+    return select(func.count()).where(
+        UploadSession.owner_id == owner_id, UploadSession.upload_token_id == token_id
+    )

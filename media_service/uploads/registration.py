@@ -21,11 +21,14 @@ class ReceivedFile:
     filename: str
     content_type: str
     size_bytes: int
-    sha256: str
+    sha256: str | None
+    """None if its bytes came in several requests: a worker hashes them before the file is `ready`."""
 
 
 def is_processed(received: ReceivedFile) -> bool:
     """Whether a worker has something to do with this file."""
+    if received.sha256 is None:
+        return True
     return received.content_type in PROCESSABLE_TYPES and received.size_bytes > 0
 
 

@@ -2,18 +2,20 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request, Response, status
+from fastapi import APIRouter, Depends, Header, Query, Request, Response, status
 
-from media_service.auth.dependencies import Writer
+from media_service.auth.dependencies import Uploader
 from media_service.files.dependencies import Presenter
 from media_service.files.schemas import FileItems
+from media_service.rate_limits.classes import RateClass
+from media_service.rate_limits.dependencies import RateLimit
 from media_service.uploads.dependencies import Uploads
 from media_service.uploads.headers import is_form
 from media_service.uploads.schemas import IDEMPOTENCY_KEY, UPLOAD_BODY, RawUploadQuery
 from media_service.uploads.service import Repeatable, UploadRequest
 from media_service.web.responses import problems
 
-router = APIRouter(prefix="/v1", tags=["Files"])
+router = APIRouter(prefix="/v1", tags=["Files"], dependencies=[Depends(RateLimit(RateClass.UPLOAD))])
 
 
 @router.post(
@@ -25,7 +27,7 @@ router = APIRouter(prefix="/v1", tags=["Files"])
 async def upload_files(
     request: Request,
     response: Response,
-    caller: Writer,
+    caller: Uploader,
     uploads: Uploads,
     presenter: Presenter,
     query: Annotated[RawUploadQuery, Query()],
@@ -35,6 +37,8 @@ async def upload_files(
 
     The files are durable when the answer arrives, and can be downloaded at once. Images are then
     `processing` until their renditions and metadata are made.
+
+    Needs the scope `files:write`, or an upload token: 403 `upload-token-exhausted` once that is used up.
     """
     repeatable = None
     if idempotency_key is not None:

@@ -1,7 +1,7 @@
 """Receives uploads: bytes first, then one short transaction that makes files of them. API room."""
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import structlog
 from sqlalchemy.orm import Session
@@ -13,15 +13,20 @@ from media_service.files.models import File
 from media_service.files.queries import described_files
 from media_service.files.schemas import FileFields
 from media_service.idempotency.service import IdempotencyKeys, Record, check_same
+from media_service.quotas.allowance import Allowance
+from media_service.quotas.turns import OwnerTurns
 from media_service.storage.aio import AsyncStorage
 from media_service.uploads.batch import Batch
 from media_service.uploads.destinations import Announced, Destination, Nowhere
 from media_service.uploads.fields import FieldCollector, query_fields
 from media_service.uploads.finalizer import Complete, Finalizer
 from media_service.uploads.fingerprint import upload_fingerprint
-from media_service.uploads.form import Field, FileBegin, FileData, FileEnd, read_form
+from media_service.uploads.form import Field, FileBegin, FileData, FileEnd, closing_size, read_form
+from media_service.uploads.grants import narrowed
 from media_service.uploads.headers import announced_sha256, declared_length, disposition_filename
+from media_service.uploads.limits import MAX_ENVELOPE_BYTES
 from media_service.uploads.policy import UploadPolicy
+from media_service.uploads.reservation import BatchReservation
 from media_service.uploads.schemas import RawUploadQuery
 
 log = structlog.get_logger(__name__)
@@ -29,6 +34,16 @@ log = structlog.get_logger(__name__)
 
 ReadInto = Callable[[Batch], Awaitable[FileFields]]
 """Reads a request's files into a batch, and returns what it says of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A request as all protocols of this module have it."""
+
+    protocol: str
+    read: ReadInto
+    least_bytes: int
+    """Its files are no smaller together, by what it declares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +83,7 @@ class UploadService:
         destination: Destination,
         keys: IdempotencyKeys,
         finalizer: Finalizer,
+        turns: OwnerTurns,
     ) -> None:
         self._database = database
         self._storage = storage
@@ -75,16 +91,20 @@ class UploadService:
         self._destination = destination
         self._keys = keys
         self._finalizer = finalizer
+        self._turns = turns
 
     async def receive_form(self, caller: Caller, request: UploadRequest) -> Uploaded:
         """Store the files of a multipart/form-data body. Raises MediaServiceError for any refusal."""
-        headers = request.headers
-        self._policy.check_form_size(declared_length(headers.get("content-length")) or 0)
+        content_type = request.headers["content-type"]
+        declared_bytes = declared_length(request.headers.get("content-length"))
+        narrowed(self._policy, caller.upload_token).check_form_size(declared_bytes or 0)
 
         async def read(batch: Batch) -> FileFields:
-            return await _read_form_into(batch, caller, headers["content-type"], request.chunks)
+            chunks = _counted(request.chunks, batch, declared_bytes, closing_bytes=closing_size(content_type))
+            return await _read_form_into(batch, caller, content_type, chunks)
 
-        return await self._receive_once(caller, "form", read, request.repeatable)
+        incoming = Incoming("form", read, least_bytes=max((declared_bytes or 0) - MAX_ENVELOPE_BYTES, 0))
+        return await self._receive_once(caller, incoming, request.repeatable)
 
     async def receive_raw(self, caller: Caller, request: UploadRequest, query: RawUploadQuery) -> Uploaded:
         """Store a body that is one file. Raises MediaServiceError for any refusal."""
@@ -99,33 +119,37 @@ class UploadService:
 
         async def read(batch: Batch) -> FileFields:
             batch.begin(announced)
-            async for chunk in request.chunks:
+            async for chunk in _counted(request.chunks, batch, announced.length_bytes):
                 await batch.write(chunk)
             await batch.end()
             return fields
 
-        return await self._receive_once(caller, "raw", read, request.repeatable)
+        incoming = Incoming("raw", read, least_bytes=announced.length_bytes or 0)
+        return await self._receive_once(caller, incoming, request.repeatable)
 
     async def _receive_once(
-        self, caller: Caller, protocol: str, read: ReadInto, repeatable: Repeatable | None
+        self, caller: Caller, incoming: Incoming, repeatable: Repeatable | None
     ) -> Uploaded:
-        """Store what `read` reads; or, if the request was done before under its key, what it made then."""
+        """Store what comes in; or, if the request was done before under its key, give what it made then."""
         if repeatable is None:
-            return Uploaded(await self._receive(caller, read, complete=None))
+            return Uploaded(await self._receive(caller, incoming, complete=None))
+        token_id = caller.upload_token.id if caller.upload_token is not None else None
 
         def fingerprint(batch: Batch, fields: FileFields) -> str:
-            return upload_fingerprint(protocol, repeatable.query, fields, batch.received)
+            return upload_fingerprint(incoming.protocol, repeatable.query, fields, batch.received)
 
-        async with self._keys.claim(caller.owner_id, repeatable.key) as claim:
+        async with self._keys.claim(caller.owner_id, repeatable.key, only_for=token_id) as claim:
             if claim.record is None:
 
                 def complete(session: Session, batch: Batch, fields: FileFields) -> None:
                     ids = [received.id for received in batch.received]
                     claim.complete(session, fingerprint=fingerprint(batch, fields), made_ids=ids)
 
-                return Uploaded(await self._receive(caller, read, complete))
-            async with Batch(Nowhere(self._storage), self._policy) as batch:
-                fields = await read(batch)
+                return Uploaded(await self._receive(caller, incoming, complete))
+            # A token that was used up by the first request is good for its repetition.
+            policy = replace(narrowed(self._policy, caller.upload_token), max_files=None)
+            async with Batch(Nowhere(self._storage), policy) as batch:
+                fields = await incoming.read(batch)
             check_same(claim.record, fingerprint(batch, fields))
             return Uploaded(await self._made_before(claim.record), is_replay=True)
 
@@ -142,10 +166,30 @@ class UploadService:
             )
         return [found[file_id] for file_id in record.made_ids]
 
-    async def _receive(self, caller: Caller, read: ReadInto, complete: Complete | None) -> list[File]:
-        async with Batch(self._destination, self._policy) as batch:
-            fields = await read(batch)
+    async def _receive(self, caller: Caller, incoming: Incoming, complete: Complete | None) -> list[File]:
+        policy = narrowed(self._policy, caller.upload_token)
+        policy.check_count(1)  # before the first byte of the body
+        reservation = None
+        if caller.account.has_quota:
+            Allowance.of_account(caller.account).check(size_bytes=incoming.least_bytes, files=1)
+            reservation = BatchReservation(
+                self._database, self._turns, caller.owner_id, least_bytes=incoming.least_bytes
+            )
+        async with Batch(self._destination, policy, reservation=reservation) as batch:
+            fields = await incoming.read(batch)
         return await self._finalizer.finalize(caller, batch, fields, complete)
+
+
+async def _counted(
+    chunks: AsyncIterable[bytes], batch: Batch, declared_bytes: int | None, *, closing_bytes: int = 0
+) -> AsyncIterator[bytes]:
+    """Tell the batch before each chunk how many bytes of files may still come, if the request said it."""
+    read_bytes = 0
+    async for chunk in chunks:
+        if declared_bytes is not None:
+            batch.expect_at_most(max(declared_bytes - read_bytes - closing_bytes, 0))
+        read_bytes += len(chunk)
+        yield chunk
 
 
 async def _read_form_into(

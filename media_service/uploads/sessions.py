@@ -5,9 +5,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+from sqlalchemy.orm import Session
+
+from media_service.auth.lost_owner import needing_owner
 from media_service.database import Database, aftermath
+from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.heartbeat import Heartbeat
 from media_service.uploads import queries
+from media_service.uploads.reservation import BatchReservation
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +37,28 @@ class UploadSessions:
     async def close(self) -> None:
         await self._heartbeat.close()
 
-    async def open(self, session_id: UUID, *, owner_id: UUID, protocol: str) -> None:
-        """Insert a session's row and keep it alive."""
-        async with self._database.transaction() as session:
-            await session.execute(
-                queries.insert_session(session_id, owner_id=owner_id, protocol=protocol, lease=self._lease)
+    async def open(
+        self, session_id: UUID, *, owner_id: UUID, protocol: str, reservation: BatchReservation | None = None
+    ) -> None:
+        """Insert a session's row, with what its request reserves, and keep it alive.
+
+        Raises MediaServiceError: quota exceeded, unauthenticated (the owner was deleted).
+        """
+
+        def insert(session: Session) -> queries.Reserved:
+            reserved = queries.NOTHING if reservation is None else reservation.take(session)
+            claim = queries.insert_session(
+                session_id, owner_id=owner_id, protocol=protocol, lease=self._lease, reserved=reserved
             )
+            session.execute(claim)
+            return reserved
+
+        with needing_owner():
+            run = self._database.run_transaction if reservation is None else reservation.run
+            reserved = await run(insert)
         self._live.add(session_id)
+        if reservation is not None:
+            reservation.is_held_by(session_id, reserved)
 
     async def set_storage_upload(self, session_id: UUID, storage_upload_id: str) -> None:
         """Record which upload of the storage holds a session's bytes."""
@@ -77,24 +97,28 @@ class UploadSessions:
         await self._claim_waiting()
 
     async def _claim_waiting(self) -> None:
-        waiting = dict(self._waiting)
-        if not waiting:
-            return
-        async with self._database.transaction() as session:
-            for session_id, claim in waiting.items():
-                await session.execute(
-                    queries.insert_session(
-                        session_id, owner_id=claim.owner_id, protocol=claim.protocol, lease=self._lease
-                    )
-                )
-        # A file that was committed while its claim was on the way needs none.
-        committed = waiting.keys() - self._waiting.keys()
-        self._live.update(waiting.keys() - committed)
-        for session_id in waiting:
-            self._waiting.pop(session_id, None)
-        if committed:
+        for session_id, claim in list(self._waiting.items()):
+            try:
+                await self._claim(session_id, claim)
+            except MediaServiceError as error:
+                if error.kind is not ErrorKind.UNAUTHENTICATED:
+                    raise
+                # Its owner was deleted, which must not hold up the others; its own commit will find out.
+                self._waiting.pop(session_id, None)
+
+    async def _claim(self, session_id: UUID, claim: _Claim) -> None:
+        with needing_owner():
             async with self._database.transaction() as session:
-                await session.execute(queries.delete_sessions(list(committed)))
+                statement = queries.insert_session(
+                    session_id, owner_id=claim.owner_id, protocol=claim.protocol, lease=self._lease
+                )
+                await session.execute(statement)
+        if self._waiting.pop(session_id, None) is not None:
+            self._live.add(session_id)
+            return
+        # A file that was committed while its claim was on the way needs none.
+        async with self._database.transaction() as session:
+            await session.execute(queries.delete_sessions([session_id]))
 
     async def _renew_live(self) -> None:
         if self._live:
@@ -105,15 +129,29 @@ class UploadSessions:
 class SessionHook:
     """Gives one upload its session at the moment it outgrows its first part."""
 
-    def __init__(self, sessions: UploadSessions, session_id: UUID, *, owner_id: UUID, protocol: str) -> None:
+    def __init__(
+        self,
+        sessions: UploadSessions,
+        session_id: UUID,
+        *,
+        owner_id: UUID,
+        protocol: str,
+        reservation: BatchReservation | None = None,
+    ) -> None:
         self._sessions = sessions
         self._session_id = session_id
         self._owner_id = owner_id
         self._protocol = protocol
+        self._reservation = reservation
 
     async def before_create(self) -> None:
         # The row comes first: a crash between the two leaves a row without an upload, which is harmless.
-        await self._sessions.open(self._session_id, owner_id=self._owner_id, protocol=self._protocol)
+        await self._sessions.open(
+            self._session_id,
+            owner_id=self._owner_id,
+            protocol=self._protocol,
+            reservation=self._reservation,
+        )
 
     async def created(self, storage_upload_id: str) -> None:
         await self._sessions.set_storage_upload(self._session_id, storage_upload_id)

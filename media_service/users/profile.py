@@ -1,5 +1,6 @@
 """What users see and change of themselves. API room."""
 
+from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
@@ -12,9 +13,19 @@ from media_service.auth.scopes import Caller, Scope, missing_scope
 from media_service.database import Database
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.models import utc_now
+from media_service.quotas.queries import reserved
 from media_service.users.governance import email_taken, found_user
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """A user with what the user's uploads on their way reserve; nothing for a user without a quota."""
+
+    user: User
+    reserved_bytes: int
+    reserved_files: int
 
 
 class Profile:
@@ -28,6 +39,13 @@ class Profile:
         """Raises MediaServiceError (not found) if the user was deleted at this very moment."""
         async with self._database.read() as session:
             return found_user((await session.scalars(queries.user_by_id(caller.owner_id))).one_or_none())
+
+    async def usage(self, caller: Caller) -> Usage:
+        """What the caller stores and may store. Raises as `get` does."""
+        async with self._database.read() as session:
+            user = found_user((await session.scalars(queries.user_by_id(caller.owner_id))).one_or_none())
+            reserved_bytes, reserved_files = (await session.execute(*reserved(caller.owner_id))).one()
+        return Usage(user, reserved_bytes, reserved_files)
 
     async def change(
         self, caller: Caller, *, email: str | None, password: str | None, current_password: str | None

@@ -15,6 +15,7 @@ from media_service.jobs.creation import new_job
 from media_service.jobs.models import JobKind
 from media_service.jobs.queries import hand_over_purges
 from media_service.models import utc_now
+from media_service.quotas.queries import charge
 from media_service.users.governance import check_not_last_admin, user_under_lock
 
 log = structlog.get_logger(__name__)
@@ -58,7 +59,7 @@ class UserRemoval:
     async def _delete_some_files(self, user_id: UUID, caller: Caller) -> int:
         async with self._database.transaction() as session:
             heir = await _heir(session, user_id, caller)
-            deleted = list(await session.scalars(delete_files_of(user_id, limit=FILES_AT_ONCE)))
+            deleted = (await session.execute(delete_files_of(user_id, limit=FILES_AT_ONCE))).all()
             session.add_all(
                 new_job(
                     JobKind.PURGE_FILE,
@@ -68,7 +69,11 @@ class UserRemoval:
                     max_attempts=self._job_max_attempts,
                     will_ring=False,
                 )
-                for file_id in deleted
+                for file_id, _ in deleted
+            )
+            await session.flush()
+            await session.execute(
+                *charge(user_id, size_bytes=-sum(size for _, size in deleted), files=-len(deleted))
             )
         return len(deleted)
 

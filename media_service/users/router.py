@@ -9,20 +9,27 @@ from pydantic import SecretStr
 from media_service.auth.dependencies import Admin, AnyCaller, forbid_storing, require_admin
 from media_service.files.dependencies import Presenter
 from media_service.pagination import DEFAULT_LIMIT, MAX_CURSOR_CHARACTERS, MAX_LIMIT
+from media_service.rate_limits.classes import RateClass
+from media_service.rate_limits.dependencies import RateLimit, limit_own_password
 from media_service.users.dependencies import ProfileDep, RemovalDep, UsersDep
-from media_service.users.schemas import Me, MeChange, NewUser, UserChange, UserOut, UserPageOut
+from media_service.users.schemas import Me, MeChange, NewUser, UsageOut, UserChange, UserOut, UserPageOut
 from media_service.web.guarded_route import GuardedRoute
 from media_service.web.responses import problems
 
+_RATE_LIMIT = Depends(RateLimit(RateClass.READ, changes=RateClass.WRITE))
+
 router = APIRouter(
-    prefix="/v1", tags=["Accounts"], route_class=GuardedRoute, dependencies=[Depends(forbid_storing)]
+    prefix="/v1",
+    tags=["Accounts"],
+    route_class=GuardedRoute,
+    dependencies=[Depends(forbid_storing), _RATE_LIMIT],
 )
 
 admin_router = APIRouter(
     prefix="/v1/users",
     tags=["Accounts"],
     route_class=GuardedRoute,
-    dependencies=[Depends(forbid_storing), Depends(require_admin)],
+    dependencies=[Depends(forbid_storing), _RATE_LIMIT, Depends(require_admin)],
 )
 
 
@@ -32,7 +39,11 @@ async def get_me(caller: AnyCaller, profile: ProfileDep) -> Me:
     return Me.from_user(await profile.get(caller), caller)
 
 
-@router.patch("/me", responses=problems(400, 401, 403, 404, 409, 413, 422))
+@router.patch(
+    "/me",
+    responses=problems(400, 401, 403, 404, 409, 413, 422),
+    dependencies=[Depends(limit_own_password)],
+)
 async def change_me(change: MeChange, caller: AnyCaller, profile: ProfileDep) -> Me:
     """Change your e-mail address or your password. A new password ends all your other logins."""
     user = await profile.change(
@@ -42,6 +53,12 @@ async def change_me(change: MeChange, caller: AnyCaller, profile: ProfileDep) ->
         current_password=_revealed(change.current_password),
     )
     return Me.from_user(user, caller)
+
+
+@router.get("/me/usage", responses=problems(401, 403, 404))
+async def get_usage(caller: AnyCaller, profile: ProfileDep) -> UsageOut:
+    """Tell what you store, what your uploads on their way reserve, and what you may store."""
+    return UsageOut.from_usage(await profile.usage(caller))
 
 
 @admin_router.get("", responses=problems(400, 401, 403, 422))

@@ -4,11 +4,11 @@ import base64
 import hashlib
 import re
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
-from fastapi.responses import HTMLResponse
 
 from media_service.web.header_policies import ASSETS_PREFIX, docs_policy
+from media_service.web.kept_answer import page_answer
 
 _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
@@ -37,8 +37,8 @@ def install_docs(app: FastAPI) -> None:
 def _install(app: FastAPI, path: str, html: str) -> None:
     policy = docs_policy(script_hashes=tuple(_digest(script) for script in _INLINE_SCRIPT.findall(html)))
 
-    async def show() -> HTMLResponse:
-        return HTMLResponse(html, headers={"Content-Security-Policy": policy})
+    async def show(request: Request) -> Response:
+        return page_answer(request, html, headers={"Content-Security-Policy": policy})
 
     app.get(path, include_in_schema=False, name=f"show_{path[1:]}")(show)
 

@@ -1,4 +1,4 @@
-"""Routes whose handlers declare a body: credentials first, then a bounded body. API room.
+"""Routes whose handlers declare a body: credentials and limits first, then a bounded body. API room.
 
 FastAPI reads a declared body before it runs any dependency: without this, anybody could make the service
 hold as many bytes as they like to send, and would be told about their JSON before their credentials.
@@ -15,6 +15,7 @@ from starlette.types import Message
 from media_service.auth.dependencies import identify_caller
 from media_service.auth.scopes import missing_credentials
 from media_service.exceptions import ErrorKind, MediaServiceError
+from media_service.rate_limits.dependencies import rate_limit_of
 from media_service.uploads.headers import declared_length
 
 MAX_JSON_BYTES = 1024 * 1024
@@ -30,9 +31,13 @@ class GuardedRoute(APIRoute):
         handle = super().get_route_handler()
         if self.body_field is None:
             return handle
+        limit = rate_limit_of(self)
 
         async def guarded(request: Request) -> Response:
-            if await identify_caller(request) is None:
+            caller = await identify_caller(request)
+            if limit is not None:
+                await limit.charge(request, caller)
+            if caller is None:
                 raise missing_credentials()
             return await handle(await _with_body(request, max_bytes=MAX_JSON_BYTES))
 
@@ -44,8 +49,11 @@ class BoundedRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
+        limit = rate_limit_of(self)
 
         async def bounded(request: Request) -> Response:
+            if limit is not None:
+                await limit.charge(request, None)
             return await handle(await _with_body(request, max_bytes=MAX_STRANGERS_BYTES))
 
         return bounded

@@ -10,6 +10,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "Bad signature",
         "The URL was changed, its key is out of use, or its file's URLs were revoked. Ask for a new one.",
     ),
+    "busy": (
+        "Busy",
+        "As many passwords wait to be checked as may. Try again after `retry_after_seconds`.",
+    ),
     "cors-refused": (
         "Refused to a page of another origin",
         "The origin is not in `MEDIA_CORS_ORIGINS`, or a page may not send this method or header.",
@@ -33,6 +37,62 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "The service holds as many connections as it may. Try again soon.",
     ),
     "uri-too-long": ("Address too long", "Path and query have more bytes than `limit`."),
+    "append-too-large": (
+        "Too much at once",
+        "One request may append at most `limit_bytes` bytes. Send the rest with the next one.",
+    ),
+    "bad-method-override": (
+        "Bad method override",
+        "A POST to an upload needs an `X-HTTP-Method-Override` of PATCH, DELETE or HEAD.",
+    ),
+    "bad-patch-type": (
+        "Bad type of a PATCH",
+        "Bytes come as `application/offset+octet-stream` (tus) or `application/partial-upload` (draft).",
+    ),
+    "bad-upload-header": ("Bad upload header", "A header of the upload is missing or wrong; see `header`."),
+    "checksum-mismatch": (
+        "Checksum mismatch",
+        "The bytes of the request do not have its `Upload-Checksum`. They were thrown away; send them again.",
+    ),
+    "final-upload": ("Final upload", "An upload that was joined of others takes no bytes of its own."),
+    "inconsistent-upload-length": (
+        "Inconsistent length",
+        "Two statements about the length of the upload, or its bytes, contradict each other.",
+    ),
+    "partial-upload-unfinished": (
+        "Piece unfinished",
+        "One of the partial uploads that are to be joined has not all its bytes yet.",
+    ),
+    "too-many-partial-uploads": (
+        "Too many pieces",
+        "An upload token may have 16 partial uploads for each of its files. Join them, or end some.",
+    ),
+    "unsupported-interop-version": (
+        "Unsupported draft version",
+        "`versions` lists the versions of the IETF draft that are spoken here.",
+    ),
+    "unsupported-tus-version": (
+        "Unsupported protocol",
+        "The request speaks neither tus 1.0.0 (`Tus-Resumable`) nor the IETF draft (`Upload-Complete`).",
+    ),
+    "upload-exceeds-length": (
+        "More bytes than announced",
+        "The request has more bytes than the upload's length leaves. None of the excess was stored.",
+    ),
+    "upload-expired": ("Upload expired", "The upload was not continued in time. Begin a new one."),
+    "upload-locked": (
+        "Upload locked",
+        "Another request of this upload is at work and did not end in time. Try again.",
+    ),
+    "upload-not-found": ("No such upload", "The upload is unknown, ended, or not yours to see."),
+    "upload-offset-mismatch": (
+        "Offset mismatch",
+        "The bytes do not begin where the upload ends; `expected-offset` says where that is.",
+    ),
+    "upload-taken-over": (
+        "Upload taken over",
+        "A newer request for the same upload has ended this one. What arrived in time is kept.",
+    ),
     "body-too-large": (
         "Body too large",
         "A body that is no file has more than `limit_bytes` bytes.",
@@ -50,7 +110,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "file-too-large": ("File too large", "The file is larger than `limit_bytes`. Nothing of it was stored."),
     "invalid-credentials": (
         "Invalid credentials",
-        "The API key or access token is not good (any more), or the password is not that of the account.",
+        "The API key or token is not good (any more), or the password is not that of the account.",
     ),
     "invalid-refresh-token": (
         "Invalid refresh token",
@@ -99,7 +159,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "Credentials needed",
         "Send an API key or an access token as `Authorization: Bearer`, or an API key as `X-API-Key`.",
     ),
-    "missing-scope": ("Missing scope", "The credential is valid, but lacks the scope that `scope` names."),
+    "missing-scope": (
+        "Missing scope",
+        "The credential is valid, but lacks the scope that `scope` names. An upload token has none.",
+    ),
     "no-file": ("No file in the form", "The form has no part with a file. With curl: `-F file=@photo.jpg`."),
     "not-found": ("Not found", "Nothing is at this address, or it is not yours to see."),
     "not-a-login": ("Not a login", "An API key has no login that could be ended. Delete the key instead."),
@@ -113,7 +176,15 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "The resource is not in the state that the request asked for.",
     ),
     "quarantined": ("Quarantined", "The file was found to be harmful and cannot be downloaded."),
+    "quota-exceeded": (
+        "Quota exceeded",
+        "The upload does not fit into what is left (`available_bytes`, `available_files`; null: no limit).",
+    ),
     "range-not-satisfiable": ("Range not satisfiable", "The range begins beyond the end of the file."),
+    "rate-limited": (
+        "Too many requests",
+        "More than `limit` requests in `window_seconds`. Wait for `retry_after_seconds` (`Retry-After`).",
+    ),
     "record-changed": (
         "Record changed",
         "The record was changed meanwhile. Read it again, then repeat the change.",
@@ -146,6 +217,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "upload-parts-mismatch": (
         "Parts do not fit",
         "The parts of the upload do not make up one file. Send it again.",
+    ),
+    "upload-token-exhausted": (
+        "Upload token used up",
+        "The token is good for `remaining_files` more files, and this upload has more. Ask for a new token.",
     ),
     "url-expired": ("URL expired", "Signed URLs end at the time they were made for. Ask for a new one."),
     "wrong-password": (

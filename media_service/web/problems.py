@@ -12,7 +12,10 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 
+from media_service.auth.shapes import redacted
 from media_service.exceptions import ErrorKind, MediaServiceError
+from media_service.rate_limits.fields import Standing, rate_limit_fields
+from media_service.rate_limits.window import Limit
 from media_service.storage.exceptions import ObjectNotFoundError
 from media_service.web.problem_catalogue import title_of
 
@@ -33,10 +36,14 @@ STATUS: dict[ErrorKind, int] = {
     ErrorKind.UNSUPPORTED_TYPE: 415,
     ErrorKind.RANGE_NOT_SATISFIABLE: 416,
     ErrorKind.UNPROCESSABLE: 422,
+    ErrorKind.LOCKED: 423,
+    ErrorKind.RATE_LIMITED: 429,
+    ErrorKind.CHECKSUM_MISMATCH: 460,  # tus 1.0, checksum
     ErrorKind.DAMAGED: 500,
     ErrorKind.CRASHED: 500,
     ErrorKind.UNAVAILABLE: 503,
     ErrorKind.STORAGE_FULL: 507,
+    ErrorKind.QUOTA_EXCEEDED: 507,
 }
 """The one place where a kind of error becomes an HTTP status."""
 
@@ -59,7 +66,7 @@ def problem(
         "title": title_of(code),
         "status": status,
         "detail": detail,
-        "instance": request.url.path,
+        "instance": redacted(request.url.path),  # clients log problems
         "code": code,
         "request_id": request.scope.get("request_id"),
         **(members or {}),
@@ -100,6 +107,8 @@ def problem_of(request: Request, error: MediaServiceError) -> Response:
 
 
 def _headers(error: MediaServiceError) -> dict[str, str]:
+    if error.kind is ErrorKind.RATE_LIMITED:
+        return _rate_limit_headers(error.members)
     if "retry_after_seconds" in error.members:
         return {"Retry-After": str(error.members["retry_after_seconds"])}
     match error.kind:
@@ -111,6 +120,13 @@ def _headers(error: MediaServiceError) -> dict[str, str]:
             return {"Content-Range": f"bytes */{error.members['size_bytes']}"}
         case _:
             return {}
+
+
+def _rate_limit_headers(refusal: Mapping[str, Any]) -> dict[str, str]:
+    seconds = refusal["retry_after_seconds"]
+    limit = Limit(refusal["limit"], refusal["window_seconds"])
+    standing = Standing(refusal["policy"], limit, remaining=0, reset_seconds=seconds)
+    return {"Retry-After": str(seconds), **rate_limit_fields([standing])}
 
 
 async def _on_service_error(request: Request, error: Exception) -> Response:

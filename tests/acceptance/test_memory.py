@@ -2,7 +2,7 @@
 
 import hashlib
 
-from tests.support.large_upload import upload_large_form
+from tests.support.large_upload import upload_large_form, upload_large_patch
 from tests.support.started import FreshService
 
 MIB = 1024 * 1024
@@ -26,3 +26,12 @@ def test_half_a_gibibyte_in_a_form_grows_the_api_by_at_most_64_mib(fresh_service
         for chunk in answer.iter_bytes():
             digest.update(chunk)
     assert digest.hexdigest() == large.sha256
+
+
+def test_half_a_gibibyte_by_tus_in_one_patch_grows_the_api_by_at_most_64_mib(fresh_service: FreshService):
+    upload_large_patch(fresh_service, MIB)
+
+    large = upload_large_patch(fresh_service, SIZE_BYTES)
+
+    assert (large.file["size"], large.file["sha256"]) == (SIZE_BYTES, large.sha256)
+    assert large.growth_bytes <= BUDGET_BYTES

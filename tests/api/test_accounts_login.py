@@ -155,6 +155,21 @@ def test_unknown_address_takes_as_long_as_a_wrong_password(server: ApiServer, ac
     assert 1 / 3 < unknown / known < 3
 
 
+def test_registration_of_a_known_address_takes_as_long_as_of_a_new_one(open_server: ApiServer):
+    def fastest(emails: list[str]) -> float:
+        times = []
+        for email in emails:
+            started = time.perf_counter()
+            body = {"email": email, "password": PASSWORD}
+            assert open_server.client.post("/v1/auth/register", json=body).status_code == 201
+            times.append(time.perf_counter() - started)
+        return min(times)
+
+    new = fastest([f"{number}@example.org" for number in range(5)])
+    known = fastest(["0@example.org"] * 5)
+    assert 1 / 3 < known / new < 3
+
+
 def test_token_form_of_another_grant_is_refused(server: ApiServer, account: Account):
     answer = ask_for_tokens(server, account.email, grant_type="client_credentials")
     assert_problem(answer, 422, "invalid-request")

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from media_service.auth.models import ApiKey, LoginSession, Role, User
+from media_service.auth.models import ApiKey, LoginSession, Role, UploadToken, User
 from media_service.files.models import File
 from media_service.jobs.models import Job, JobKind
 from media_service.models import new_id
@@ -19,6 +19,7 @@ from tests.support.accounts import (
     log_in,
     make_account,
     make_key,
+    make_upload_token,
     refresh,
     status_of,
 )
@@ -105,7 +106,8 @@ def test_users_are_made_listed_and_described_by_admins(server: ApiServer):
     described = server.client.get(f"/v1/users/{made[0].id}", headers=ADMIN).json()
     assert described == rest[0]
     assert set(described) == {
-        "id", "email", "role", "disabled", "quota_bytes", "quota_files", "created_at", "updated_at"
+        "id", "email", "role", "disabled", "quota_bytes", "quota_files",
+        "stored_bytes", "stored_files", "created_at", "updated_at"
     }  # fmt: skip
 
 
@@ -208,6 +210,7 @@ def test_deleted_user_takes_files_keys_and_logins_along_and_leaves_purge_jobs(
     account = make_account(server)
     login = log_in(server, account)
     make_key(server, login.headers, "files:read")
+    make_upload_token(server, login.headers)
     files = [
         server.client.post(
             "/v1/files", headers=login.headers, files={"file": ("a.jpg", images.jpeg(8, 8))}
@@ -221,6 +224,7 @@ def test_deleted_user_takes_files_keys_and_logins_along_and_leaves_purge_jobs(
     assert status_of(server, login.headers) == 401
     assert clean_backend.rows(File) == []
     assert clean_backend.rows(LoginSession) == []
+    assert clean_backend.rows(UploadToken) == []
     assert UUID(account.id) not in {row.owner_id for row in clean_backend.rows(ApiKey)}
     jobs = clean_backend.rows(Job)
     assert {(job.kind, job.status) for job in jobs} == {(JobKind.PURGE_FILE, "queued")}

@@ -143,6 +143,21 @@ def test_page_that_is_not_on_the_list_cannot_read_the_answer(server: ApiServer):
     assert "origin" in names(answer.headers["Vary"])
 
 
+def test_page_uploads_with_a_token_that_it_may_hold(server: ApiServer):
+    made = server.client.post("/v1/upload-tokens", headers=ADMIN, json={"max_size": 10})
+    header = "authorization,content-type,idempotency-key"
+    assert preflight(server, "/v1/files", "POST", header=header).status_code == 200
+    headers = {
+        "Origin": PAGE,
+        "Authorization": f"Bearer {made.json()['token']}",
+        "Content-Type": "text/plain",
+    }
+    for data, status in ((b"x" * 11, 413), (b"words", 201), (b"words", 403)):
+        answer = server.client.post("/v1/files", headers=headers, content=data)
+        assert answer.status_code == status
+        assert_readable(answer)
+
+
 REFUSALS = [
     ("no credentials", "GET", "/v1/files", {}, 401, "missing-credentials"),
     ("wrong credentials", "GET", "/v1/files", {"X-API-Key": "wrong"}, 401, "invalid-credentials"),

@@ -4,8 +4,10 @@ import asyncio
 
 from sqlalchemy import select, update
 
-from media_service.auth.models import ApiKey, Role, User
+from media_service.auth.keyring import Keyring
+from media_service.auth.models import ApiKey, Role, SigningKey, User
 from media_service.auth.service import AuthService
+from media_service.auth.signing import MAX_URL_LIFETIME, UrlSigner
 from media_service.database import Database
 from media_service.models import new_id, utc_now
 from tests.support.backends import Backend
@@ -21,9 +23,10 @@ def test_replicas_that_start_together_agree_on_one_admin_and_one_signing_key(bac
         databases = [Database(url, pool_size=2) for _ in range(REPLICAS)]
         services = [AuthService(database) for database in databases]
         made = await asyncio.gather(*(service.ensure_admin(None) for service in services))
-        signers = await asyncio.gather(*(service.url_signer() for service in services))
+        keyrings = [Keyring(database, SigningKey, lifetime=MAX_URL_LIFETIME) for database in databases]
+        keys = await asyncio.gather(*(keyring.keys() for keyring in keyrings))
         path = f"/v1/signed/files/{new_id()}/content"
-        signed = [signer.sign(path, {}, expires_at=1, epoch=0) for signer in signers]
+        signed = [UrlSigner(some).sign(path, {}, expires_at=1, epoch=0) for some in keys]
         for database in databases:
             await database.close()
         return made, signed

@@ -10,6 +10,7 @@ from openapi_spec_validator import validate
 from schemathesis.checks import negative_data_rejection, positive_data_acceptance
 
 from media_service.auth.scopes import Scope
+from media_service.web.openapi import UNLIMITED_PATHS
 from tests.support.api_server import ApiServer
 from tests.support.backends import ADMIN
 
@@ -23,6 +24,12 @@ FOREIGN = re.compile(r"""(?:src|href|url\()\s*=?\s*["']?(?:https?:)?//(?!127\.0\
 def document(server: ApiServer) -> dict[str, Any]:
     document: dict[str, Any] = server.client.get("/openapi.json").json()
     return document
+
+
+@schemathesis.serializer("application/offset+octet-stream", "application/partial-upload")
+def as_it_is(_: Any, value: Any) -> bytes:
+    """Bytes of resumable uploads."""
+    return value if isinstance(value, bytes) else str(value).encode()
 
 
 def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
@@ -62,6 +69,19 @@ def test_every_operation_declares_its_errors_as_problems(document: dict[str, Any
         for status, response in responses.items():
             if status >= "400" and path != "/readyz":
                 assert set(response["content"]) == {"application/problem+json"}, (method, path, status)
+
+
+def test_every_limited_operation_says_how_it_refuses_and_how_one_stands(document: dict[str, Any]):
+    headers = set(document["components"]["headers"])
+    assert headers == {"RateLimit", "RateLimit-Policy", "Retry-After"}
+    for _, path, operation in operations(document):
+        responses = operation["responses"]
+        assert ("429" in responses) is (path not in UNLIMITED_PATHS), path
+        if "429" in responses:
+            assert set(responses["429"]["headers"]) == headers
+            assert all(
+                {"RateLimit", "RateLimit-Policy"} <= set(each["headers"]) for each in responses.values()
+            )
 
 
 def test_upload_has_a_file_chooser_for_several_files_and_a_raw_form(document: dict[str, Any]):

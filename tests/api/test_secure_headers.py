@@ -26,7 +26,6 @@ def https_server(backend: Backend) -> Iterator[ApiServer]:
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/v1/files", 200),
         ("GET", "/v1/files/x", 422),
         ("GET", "/livez", 200),
         ("GET", "/readyz", 200),

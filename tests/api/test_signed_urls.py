@@ -1,5 +1,8 @@
 """URLs that work without credentials: the service's own on local storage, S3's on S3."""
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -13,8 +16,9 @@ import pytest
 from media_service.models import new_id, utc_now
 from tests.api.test_content import DATA, add_file, add_rendition
 from tests.support.api_server import ApiServer
-from tests.support.backends import Backend, Owner
+from tests.support.backends import ADMIN, Backend, Owner
 from tests.support.problems import assert_problem
+from tests.support.service import PROJECT_ROOT
 
 
 @pytest.fixture(scope="module")
@@ -117,22 +121,34 @@ def test_own_signed_url_that_was_changed_is_a_403(
     add_rendition(clean_backend, file_id)
     url = sign(server, owner, file_id)
     if only_local(clean_backend):
-        exp, sig = (dict(parse_qsl(urlsplit(url).query))[name] for name in ("exp", "sig"))
+        exp, sig, kid = (dict(parse_qsl(urlsplit(url).query))[name] for name in ("exp", "sig", "kid"))
         tampered = [
             changed(url, exp=str(int(exp) + 1)),
+            changed(url, exp=f"0{exp}"),
             changed(url, exp="9" * 30),
             changed(url, exp="-1"),
             changed(url, exp=""),
             changed(url, exp=None),
             changed(url, sig=sig[:-1] + ("A" if sig[-1] != "A" else "B")),
+            changed(url, sig=f"{sig}="),
+            changed(url, sig=sig.upper()),
             changed(url, sig=""),
             changed(url, sig=None),
             changed(url, sig="é"),
             changed(url, kid="00000000"),
+            changed(url, kid=f"{kid}0"),
+            changed(url, kid=f" {kid}"),
             changed(url, kid=None),
             changed(url, disposition="attachment"),
-            changed(url, more="x"),
+            changed(url, filename="other.exe"),
+            changed(url, **{"response-content-type": "text/html"}),
+            changed(url, more=""),
+            *(f"{url}&{name}={value}" for name, value in (("sig", sig), ("exp", exp), ("kid", kid))),
+            f"{url}&sig=x",
+            url.replace("?", "?sig=x&"),
             url.replace(str(file_id), str(other)),
+            url.replace(str(file_id), str(file_id).upper()),
+            url.replace(str(file_id), file_id.hex),
             url.replace(f"{file_id}/content", f"{file_id}/renditions/thumb/content"),
         ]
         for bad in tampered:
@@ -140,14 +156,115 @@ def test_own_signed_url_that_was_changed_is_a_403(
         assert anyone.get(url).status_code == 200
 
 
-def test_own_signed_url_of_a_missing_file_is_a_404(
+def test_own_signed_url_with_a_disposition_keeps_to_it(
+    server: ApiServer, owner: Owner, clean_backend: Backend, anyone: httpx2.Client, file_id: UUID
+):
+    url = sign(server, owner, file_id, disposition="attachment")
+    if only_local(clean_backend):
+        for bad in (
+            changed(url, disposition=None),
+            changed(url, disposition="inline"),
+            changed(url, disposition="ATTACHMENT"),
+            f"{url}&disposition=inline",
+            url.replace("?", "?disposition=inline&"),
+        ):
+            assert_problem(anyone.get(bad), 403, "bad-signature")
+
+
+def test_own_signed_url_of_a_missing_file_says_so_to_its_holder_alone(
     server: ApiServer, owner: Owner, clean_backend: Backend, anyone: httpx2.Client, file_id: UUID
 ):
     url = sign(server, owner, file_id)
     if only_local(clean_backend):
-        assert_problem(anyone.get(url.replace(str(file_id), str(new_id()))), 404, "not-found")
+        # To everybody else a file that is not there looks like one that is.
+        for bad in (url.replace(str(file_id), str(new_id())), changed(url, sig="x")):
+            assert_problem(anyone.get(bad), 403, "bad-signature")
         server.client.delete(f"/v1/files/{file_id}", headers=owner.headers)
         assert_problem(anyone.get(url), 404, "not-found")
+        assert_problem(anyone.get(changed(url, sig="x")), 403, "bad-signature")
+
+
+def test_own_signed_urls_of_a_disabled_user_stop_at_once(
+    server: ApiServer, owner: Owner, stranger: Owner, clean_backend: Backend, anyone: httpx2.Client
+):
+    mine, theirs = (add_file(clean_backend, user) for user in (owner, stranger))
+    add_rendition(clean_backend, mine)
+    urls = [sign(server, owner, mine), sign(server, owner, mine, rendition="thumb")]
+    others = sign(server, stranger, theirs)
+
+    def set_disabled(*, disabled: bool) -> None:
+        answer = server.client.patch(f"/v1/users/{owner.id}", headers=ADMIN, json={"disabled": disabled})
+        assert answer.status_code == 200
+
+    set_disabled(disabled=True)
+    if only_local(clean_backend):
+        for url in urls:
+            assert_problem(anyone.get(url), 404, "not-found")
+            assert_problem(anyone.get(changed(url, sig="x")), 403, "bad-signature")
+    assert anyone.get(others).status_code == 200
+    set_disabled(disabled=False)
+    for url in urls:
+        assert anyone.get(url).status_code == 200
+
+
+def test_own_signed_urls_of_a_deleted_user_stop_at_once(
+    server: ApiServer, owner: Owner, clean_backend: Backend, anyone: httpx2.Client, file_id: UUID
+):
+    url = sign(server, owner, file_id)
+    assert server.client.delete(f"/v1/users/{owner.id}", headers=ADMIN).status_code == 204
+    if only_local(clean_backend):
+        assert_problem(anyone.get(url), 404, "not-found")
+
+
+def rotate(backend: Backend, *options: str) -> None:
+    """As an operator does it, in a process of its own."""
+    settings = backend.settings()
+    env = {name: value for name, value in os.environ.items() if not name.startswith("MEDIA_")}
+    subprocess.run(
+        [sys.executable, "-m", "media_service.cli", "rotate-signing-key", *options],
+        cwd=settings.data_dir,  # and not the checkout: there may be a developer's .env
+        env={
+            **env,
+            "PYTHONPATH": str(PROJECT_ROOT),
+            "MEDIA_DATABASE_URL": settings.effective_database_url,
+            "MEDIA_DATA_DIR": str(settings.data_dir),
+        },
+        check=True,
+        timeout=60,
+    )
+
+
+def kid_of(url: str) -> str:
+    return dict(parse_qsl(urlsplit(url).query))["kid"]
+
+
+def test_rotation_of_the_signing_key_breaks_no_live_url_in_any_process(
+    server: ApiServer, owner: Owner, clean_backend: Backend, anyone: httpx2.Client, file_id: UUID
+):
+    old = sign(server, owner, file_id)
+    rotate(clean_backend)
+    fresh_of_old_key = sign(server, owner, file_id)
+    if only_local(clean_backend):
+        with ApiServer(clean_backend.settings) as second:
+            new = sign(second, owner, file_id)
+            assert kid_of(new) != kid_of(old)
+            for url in (old, fresh_of_old_key, new):
+                query = f"{urlsplit(url).path}?{urlsplit(url).query}"
+                for process in (server, second):
+                    assert anyone.get(f"{process.base_url}{query}").status_code == 200
+            # Having met the new key, the first process signs with it, too.
+            assert kid_of(sign(server, owner, file_id)) == kid_of(new)
+
+
+def test_revoking_the_old_signing_keys_ends_what_they_signed(
+    server: ApiServer, owner: Owner, clean_backend: Backend, anyone: httpx2.Client, file_id: UUID
+):
+    old = sign(server, owner, file_id)
+    rotate(clean_backend, "--revoke-old")
+    if only_local(clean_backend):
+        server.app.state.downloads._keyring._read_at -= 60  # a minute passes
+        assert_problem(anyone.get(old), 403, "bad-signature")
+        assert anyone.get(sign(server, owner, file_id)).status_code == 200
 
 
 def test_own_signed_url_ends_at_its_expiry(

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.benchmarks.descriptions import descriptions
 from tests.benchmarks.downloads import downloads
 from tests.benchmarks.listings import listings
 from tests.benchmarks.readiness import readiness
@@ -23,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[Path, Scale], list[Row]]] = {
     "renditions": renditions,
     "readiness": readiness,
     "listings": listings,
+    "descriptions": descriptions,
 }
 BUILD = PROJECT_ROOT / "build"
 

@@ -14,9 +14,16 @@ TIMEOUT_SECONDS = 120
 @dataclass(frozen=True)
 class Answer:
     status: int
+    head: bytes
     body: bytes
     body_bytes: int
     """Also where the body was thrown away."""
+
+    def header(self, name: str) -> str:
+        """The value of a header; empty if the answer does not have it."""
+        lines = (line.partition(b":") for line in self.head.split(b"\r\n")[1:])
+        found = (value.strip() for key, _, value in lines if key.lower() == name.encode())
+        return next(found, b"").decode()
 
     def json(self) -> Any:
         return json.loads(self.body)
@@ -50,9 +57,9 @@ class Connection:
             received += count
             if keep_body:
                 body += self._buffer[:count]
-        if not 200 <= status < 300:
+        if not 200 <= status < 300 and status != 304:
             raise RuntimeError(f"status {status}: {bytes(body[:500])!r}")
-        return Answer(status, bytes(body), received)
+        return Answer(status, start, bytes(body), received)
 
     def _read_head(self) -> tuple[bytes, bytearray]:
         received = bytearray()

@@ -58,7 +58,7 @@ def listings(folder: Path, scale: Scale) -> list[Row]:
         }
         for name, target in (("PostgreSQL", "<= 50"), ("SQLite", "<= 150")):
             with our_service(folder / name, MEDIA_DATABASE_URL=urls[name]) as server:
-                crowd = _fill(urls[name], scale.listed_files)
+                crowd = fill(urls[name], scale.listed_files)
                 rows += _rows(name, server, crowd, count=scale.listed_files, target=target)
     return rows
 
@@ -97,7 +97,7 @@ def _milliseconds(connection: Connection, request: bytes) -> float:
     return 1000 * (time.perf_counter() - started)
 
 
-def _fill(url: str, count: int) -> Crowd:
+def fill(url: str, count: int) -> Crowd:
     """Make the files of an owner, as rows only: nothing here reads their bytes."""
     owner, other = (User(id=new_id(), role=Role.USER) for _ in range(2))
     key = generate_key(owner_id=owner.id, name="lists", scopes=["files:read"], origin=KeyOrigin.API)

@@ -93,6 +93,8 @@ class ScriptedServer:
                 length = len(answer.body) if answer.length is None else answer.length
                 for name, value in {"Content-Length": str(length), **answer.headers}.items():
                     self.send_header(name, value)
+                if answer.length is not None:  # announced: else the next request may run into the close
+                    self.send_header("Connection", "close")
                 self.end_headers()
                 self.send_body(answer)
                 self.close_connection = answer.length is not None

@@ -5,6 +5,7 @@ import os
 import random
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -365,6 +366,50 @@ def test_aborted_upload_leaves_nothing_and_aborting_again_is_no_error(storage: S
     assert open_upload_ids(storage, key) == []
     with pytest.raises(ObjectNotFoundError):
         storage.head(key)
+
+
+def test_forked_upload_begins_with_the_parts_of_the_old_one(storage: Storage, key: str):
+    size, new_key = part_size(storage), original_key(uuid4())
+    upload_id = begin(storage, key)
+    receipts = put_parts(storage, key, upload_id, [b"1" * size, b"2" * size, b"unconfirmed"])
+    fork = storage.fork_upload(key, upload_id, receipts[:2], new_key=new_key, part_size_bytes=size)
+    last = storage.put_part(new_key, fork.upload_id, 3, b"3")
+    storage.complete_upload(new_key, fork.upload_id, [*fork.parts, last])
+    assert get(storage, new_key) == b"1" * size + b"2" * size + b"3"
+    storage.abort_upload(key, upload_id)
+    storage.delete([key])
+    assert open_upload_ids(storage, key) == open_upload_ids(storage, new_key) == []
+
+
+def test_late_part_of_the_old_upload_does_not_reach_the_fork(storage: Storage, key: str):
+    size, new_key = part_size(storage), original_key(uuid4())
+    upload_id = begin(storage, key)
+    receipts = put_parts(storage, key, upload_id, [b"1" * size])
+    fork = storage.fork_upload(key, upload_id, receipts, new_key=new_key, part_size_bytes=size)
+    ours = storage.put_part(new_key, fork.upload_id, 2, b"ours")
+    with suppress(StorageError):
+        storage.put_part(key, upload_id, 2, b"late")
+    storage.complete_upload(new_key, fork.upload_id, [*fork.parts, ours])
+    assert get(storage, new_key) == b"1" * size + b"ours"
+
+
+def test_upload_can_be_forked_again_when_the_first_answer_was_lost(storage: Storage, key: str):
+    size = part_size(storage)
+    upload_id = begin(storage, key)
+    receipts = put_parts(storage, key, upload_id, [b"1" * size])
+    forks = [original_key(uuid4()) for _ in range(2)]
+    for new_key in forks:
+        fork = storage.fork_upload(key, upload_id, receipts, new_key=new_key, part_size_bytes=size)
+        storage.complete_upload(new_key, fork.upload_id, fork.parts)
+    assert [get(storage, new_key) for new_key in forks] == [b"1" * size] * 2
+
+
+def test_fork_without_parts_is_a_new_upload(storage: Storage, key: str):
+    new_key = original_key(uuid4())
+    upload_id = begin(storage, key)
+    fork = storage.fork_upload(key, upload_id, [], new_key=new_key, part_size_bytes=part_size(storage))
+    storage.complete_upload(new_key, fork.upload_id, put_parts(storage, new_key, fork.upload_id, [b"a"]))
+    assert (fork.parts, get(storage, new_key)) == ((), b"a")
 
 
 def test_list_uploads_shows_open_ones_only(storage: Storage, key: str):

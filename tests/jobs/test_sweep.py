@@ -6,15 +6,27 @@ from datetime import timedelta
 import pytest
 
 from media_service.files.queries import renditions_of_files
-from media_service.models import new_id
+from media_service.models import new_id, utc_now
+from media_service.quotas.queries import charge
 from media_service.storage.exceptions import StorageUnavailableError
 from media_service.storage.keys import original_key, rendition_key
-from media_service.tables import Event, File, IdempotencyKey, Job, Rendition, UploadSession, WorkerProcess
+from media_service.tables import (
+    Event,
+    File,
+    IdempotencyKey,
+    Job,
+    Rendition,
+    UploadSession,
+    UploadToken,
+    User,
+    WorkerProcess,
+)
 from tests.support.backends import Backend, Owner
 from tests.support.job_rows import add_image, add_session
 from tests.support.storages import RaisingStorage
 from tests.support.sweeping import HOUR, NOW, make_sweeper, sweep
 from tests.support.workshop import Workshop
+from workers.jobs.sweep.claims import TOKENS_KEPT
 from workers.jobs.sweep.findings import Finding, Kind
 
 PART_BYTES = 5 * 1024 * 1024
@@ -162,10 +174,34 @@ def plant_everything(backend: Backend, owner: Owner, workshop: Workshop) -> None
         session.add(WorkerProcess(id=new_id(), host="h", missing_layers=[], alive_until_ms=0))
         past = {"token": new_id(), "fingerprint": "f", "made_ids": [], "until_ms": 0}
         session.add(IdempotencyKey(owner_id=owner.id, key="k", **past))
+        session.add(upload_token(owner, expired_for=TOKENS_KEPT + timedelta(minutes=1)))
+        session.execute(*charge(owner.id, size_bytes=1, files=0))
+
+
+def upload_token(owner: Owner, *, expired_for: timedelta) -> UploadToken:
+    token_id = new_id()
+    return UploadToken(
+        id=token_id,
+        owner_id=owner.id,
+        token_sha256=token_id.hex,
+        content_types=["*/*"],
+        max_files=1,
+        expires_at=utc_now() - expired_for,
+    )
+
+
+def test_upload_tokens_are_kept_for_a_week_after_their_expiry(clean_backend: Backend, owner: Owner):
+    ages = [TOKENS_KEPT + timedelta(minutes=1), TOKENS_KEPT - timedelta(minutes=1), timedelta(hours=-1)]
+    tokens = [upload_token(owner, expired_for=age) for age in ages]
+    kept = {token.id for token in tokens[1:]}
+    with clean_backend.database.transaction() as session:
+        session.add_all(tokens)
+    assert sweep(clean_backend) == {"past_upload_token": 1}
+    assert {row.id for row in clean_backend.rows(UploadToken)} == kept
 
 
 def everything(backend: Backend) -> dict[str, object]:
-    tables = (UploadSession, IdempotencyKey, WorkerProcess, Job, File, Rendition, Event)
+    tables = (UploadSession, IdempotencyKey, UploadToken, WorkerProcess, Job, File, Rendition, Event, User)
     rows = {table.__name__: [row.column_values() for row in backend.rows(table)] for table in tables}
     return {**rows, "objects": backend.keys(), "uploads": open_uploads(backend)}
 

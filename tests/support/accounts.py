@@ -69,6 +69,16 @@ def make_key(
     return shown, {"Authorization": f"Bearer {shown['key']}"}
 
 
+def make_upload_token(
+    server: ApiServer, headers: dict[str, str], **terms: Any
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """A new upload token as it was shown, and the headers that use it."""
+    answer = server.client.post("/v1/upload-tokens", headers=headers, json=terms)
+    assert answer.status_code == 201, answer.text
+    shown: dict[str, Any] = answer.json()
+    return shown, {"Authorization": f"Bearer {shown['token']}"}
+
+
 def status_of(server: ApiServer, headers: dict[str, str]) -> int:
     """What these credentials get for asking who they are."""
     return server.client.get("/v1/me", headers=headers).status_code

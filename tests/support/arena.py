@@ -56,6 +56,9 @@ SETTINGS = {
     "MEDIA_S3_RETRY_SECONDS": "3",
     "MEDIA_S3_PART_SIZE_BYTES": str(5 * 1024**2),
     "MEDIA_MAX_FILE_SIZE": str(64 * 1024**2),
+    # Counted in Redis as ever; no test but those of the limits themselves is to meet one.
+    "MEDIA_RATE_LIMITS": "true",
+    **{f"MEDIA_RATE_LIMIT_{name}": "10000000/minute" for name in ("READ", "CONTENT", "WRITE", "UPLOAD")},
 }
 
 

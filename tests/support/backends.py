@@ -17,7 +17,7 @@ from media_service.auth.models import ApiKey, KeyOrigin, Role, User
 from media_service.blocking_database import Database
 from media_service.config import Settings
 from media_service.models import new_id
-from media_service.storage.keys import ORIGINALS, RENDITIONS
+from media_service.storage.keys import ORIGINALS, RENDITIONS, TAILS
 from media_service.storage.port import Storage
 from media_service.tables import (
     Base,
@@ -30,6 +30,7 @@ from media_service.tables import (
     RefreshToken,
     Rendition,
     UploadSession,
+    UploadToken,
     WorkerProcess,
 )
 
@@ -41,8 +42,11 @@ Row = TypeVar("Row", bound=Base)
 
 
 def make_settings(values: Mapping[str, Any]) -> Settings:
-    """Settings of these values and the defaults alone: no `.env` of whoever runs the tests takes part."""
-    return Settings(_env_file=None, **values)
+    """Settings of these values and the defaults alone: no `.env` of whoever runs the tests takes part.
+
+    Without rate limits, unless a test asks for them: one key and one address send all there is.
+    """
+    return Settings(_env_file=None, **{"rate_limits": False, **values})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +88,11 @@ class Backend:
         role: Role = Role.USER,
         expires_at: datetime | None = None,
         revoked_at: datetime | None = None,
+        quota_bytes: int | None = None,
+        quota_files: int | None = None,
     ) -> Owner:
         """A new user with a key of these scopes."""
-        user = User(id=new_id(), role=role)
+        user = User(id=new_id(), role=role, quota_bytes=quota_bytes, quota_files=quota_files)
         key = generate_key(owner_id=user.id, name="test", scopes=list(scopes), origin=KeyOrigin.API)
         key.row.expires_at, key.row.revoked_at = expires_at, revoked_at
         with self.database.transaction() as session:
@@ -103,7 +109,9 @@ class Backend:
     def keys(self) -> set[str]:
         """The keys of all objects."""
         return {
-            found.key for prefix in (ORIGINALS, RENDITIONS) for found in self.storage.list_objects(prefix)
+            found.key
+            for prefix in (ORIGINALS, RENDITIONS, TAILS)
+            for found in self.storage.list_objects(prefix)
         }
 
     def read(self, key: str) -> bytes:
@@ -124,20 +132,24 @@ class Backend:
         with self.database.transaction() as session:
             for table in (
                 Event, UploadSession, IdempotencyKey, Job, Rendition, File, Lease, WorkerProcess,
-                RefreshToken, LoginSession,
+                RefreshToken, LoginSession, UploadToken,
             ):  # fmt: skip
                 session.execute(delete(table))
             session.execute(delete(ApiKey).where(ApiKey.origin == KeyOrigin.API))
             with_key = select(ApiKey.owner_id)
             session.execute(delete(User).where(User.id.not_in(with_key)))
-            session.execute(update(User).values(email=None, password_hash=None, disabled_at=None))
+            session.execute(
+                update(User).values(
+                    email=None, password_hash=None, disabled_at=None, stored_bytes=0, stored_files=0
+                )
+            )
         self.empty_storage()
 
 
 def delete_everything(storage: Storage) -> None:
     """Every object and every upload, one by one."""
     storage.delete(
-        [found.key for prefix in (ORIGINALS, RENDITIONS) for found in storage.list_objects(prefix)]
+        [found.key for prefix in (ORIGINALS, RENDITIONS, TAILS) for found in storage.list_objects(prefix)]
     )
     for upload in list(storage.list_uploads()):
         storage.abort_upload(upload.key, upload.upload_id)

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import selectinload
 
+from media_service.auth.models import User
 from media_service.blocking_database import Database
 from media_service.events.models import Event, EventType
 from media_service.files.lifecycle import FileStatus
@@ -47,7 +48,10 @@ def wait_until_settled(configuration: Configuration, *, timeout_seconds: float =
 
 
 def check_invariants(configuration: Configuration, *, acknowledged: Mapping[str, bytes | str]) -> None:
-    """Assert I1 to I5 of the service's invariants. `acknowledged` maps a file's id to its SHA-256 (hex)."""
+    """Assert I1 to I5 of the service's invariants, and that usage adds up.
+
+    `acknowledged` maps a file's id to its SHA-256 (hex).
+    """
     database = Database(configuration.database_url, pool_size=1)
     try:
         files = _files(database)
@@ -55,6 +59,7 @@ def check_invariants(configuration: Configuration, *, acknowledged: Mapping[str,
         _check_no_phantom_and_no_garbage(configuration, database, files)
         _check_terminal(database, files)
         _check_one_effect(database, files)
+        _check_usage(configuration, database, files)
     finally:
         database.close()
 
@@ -102,6 +107,21 @@ def _check_one_effect(database: Database, files: list[File]) -> None:
         assert seen[EventType.FILE_CREATED] == 1, (file.id, seen)
         assert sum(seen[kind] for kind in ENDS) == 1, (file.id, seen)
         assert seen[EventType.RENDITION_READY] == len(file.renditions), (file.id, seen)
+
+
+def _check_usage(configuration: Configuration, database: Database, files: list[File]) -> None:
+    """Each user's counters are the sums over the user's files, and no sweeper had to correct them."""
+    real: dict[UUID, tuple[int, int]] = {}
+    for file in files:
+        size_bytes, count = real.get(file.owner_id, (0, 0))
+        real[file.owner_id] = (size_bytes + file.size_bytes, count + 1)
+    with database.read() as session:
+        users = list(session.scalars(select(User)))
+    counted = {user.id: (user.stored_bytes, user.stored_files) for user in users}
+    assert counted == {user.id: real.get(user.id, (0, 0)) for user in users}, (
+        "usage is not what files add up to"
+    )
+    assert "sweeper.usage_corrected" not in configuration.service.log, "usage was wrong for a while"
 
 
 def _is_processed(file: File) -> bool:

@@ -13,6 +13,7 @@ from media_service.jobs.creation import new_job
 from media_service.jobs.lifecycle import JobStatus
 from media_service.jobs.models import JobKind
 from media_service.models import new_id
+from media_service.quotas.queries import charge
 from media_service.storage.keys import original_key
 from media_service.tables import File, Job, UploadSession
 from media_service.uploads.registration import ReceivedFile, new_events, new_file, processing_job
@@ -37,6 +38,8 @@ def add_image(
         session.add(file)
         session.flush()
         session.add_all([job, *new_events(file)])
+        session.flush()
+        session.execute(*charge(owner.id, size_bytes=file.size_bytes, files=1))
     return file, job
 
 

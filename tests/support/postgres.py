@@ -66,6 +66,13 @@ class PostgresServer:
         self.stop()
 
     @property
+    def pid(self) -> int:
+        """The root of the server's process tree."""
+        if self._process is None:
+            raise RuntimeError("PostgreSQL is not running")
+        return self._process.pid
+
+    @property
     def log(self) -> str:
         """What the server has said so far."""
         return (self.folder / "log").read_text(errors="replace")

@@ -207,6 +207,7 @@ class RunningService:
             "MEDIA_PORT": str(self.port),
             "MEDIA_DATA_DIR": str(self.data_dir),
             "MEDIA_ADMIN_API_KEY": self.api_key,
+            "MEDIA_RATE_LIMITS": "false",  # one key sends all there is
             **self.env,
         }
 

@@ -7,12 +7,13 @@ import pytest
 
 from media_service.auth.emails import normalised_email
 from media_service.auth.passwords import Passwords
+from media_service.exceptions import ErrorKind, MediaServiceError
 
 PASSWORD = "correct horse battery"
 
 
-def cheap(*, threads: int = 2, passes: int = 1) -> Passwords:
-    return Passwords(threads=threads, memory_kib=64, passes=passes)
+def cheap(*, threads: int = 2, passes: int = 1, max_waiting: int = 100) -> Passwords:
+    return Passwords(threads=threads, max_waiting=max_waiting, memory_kib=64, passes=passes)
 
 
 @pytest.mark.anyio
@@ -69,6 +70,21 @@ async def test_storm_of_logins_takes_no_more_threads_than_it_may():
 
     await asyncio.gather(*(passwords._run(work) for _ in range(40)))
     assert most == 2
+
+
+@pytest.mark.anyio
+async def test_who_comes_to_a_full_queue_is_sent_away_and_told_when_to_come_back():
+    passwords = cheap(threads=1, max_waiting=3)
+    released = threading.Event()
+    waiting = [asyncio.create_task(passwords._run(released.wait)) for _ in range(4)]  # one works, three wait
+    await asyncio.sleep(0.05)
+    with pytest.raises(MediaServiceError) as refusal:
+        await passwords.verify(PASSWORD, None)
+    released.set()
+    assert (refusal.value.kind, refusal.value.code) == (ErrorKind.UNAVAILABLE, "busy")
+    assert refusal.value.members == {"retry_after_seconds": 5}
+    assert await asyncio.gather(*waiting) == [True] * 4
+    assert await passwords.verify(PASSWORD, None) == (False, None)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from media_service import cli, config
 from media_service.broker.messages import Lane
 from media_service.config import Settings, exposed_env_file, load_settings
 from media_service.exceptions import ErrorKind, MediaServiceError
+from media_service.rate_limits.window import Limit
 from workers.config import WorkerSettings, load_worker_settings
 
 Setter = Callable[..., None]
@@ -62,6 +63,8 @@ def test_settings_are_read_from_the_environment(environment: Setter):
         MEDIA_PUBLIC_URL="https://media.example/base/",
         MEDIA_ALLOWED_TYPES="Image/PNG, video/*",
         MEDIA_JOB_LEASE="PT30S",
+        MEDIA_RATE_LIMIT_LOGIN="5 per 10 seconds",
+        MEDIA_RATE_LIMIT_READ="off",
         MEDIA_CORS_ORIGINS="https://app.example.org, http://localhost:5173,capacitor://localhost",
         MEDIA_PRESETS='[{"name": "tiny", "width_px": 10, "height_px": 10}]',
     )
@@ -70,6 +73,8 @@ def test_settings_are_read_from_the_environment(environment: Setter):
     assert settings.base_url == "https://media.example/base"
     assert settings.allowed_types == ("image/png", "video/*")
     assert settings.job_lease == timedelta(seconds=30)
+    assert settings.rate_limit_login == Limit(5, 10)
+    assert settings.rate_limit_read is None
     assert settings.cors_origins == (
         "https://app.example.org",
         "http://localhost:5173",
@@ -129,8 +134,14 @@ def test_settings_are_read_from_a_file_and_the_environment_wins(environment: Set
         ("MEDIA_ADMIN_API_KEY", "abcabcabcabcabcabcabcabc"),
         ("MEDIA_ADMIN_API_KEY", "f81b3c9ea0f81b3c9ea0"),
         ("MEDIA_ADMIN_API_KEY", "eyJ-looks.like-an-access.token"),
+        ("MEDIA_ADMIN_API_KEY", "mut_4f6d1a9c_f81b3c9ea07d25"),
         ("MEDIA_ACCESS_TOKEN_TTL", "P2D"),
         ("MEDIA_PASSWORD_THREADS", "0"),
+        ("MEDIA_PASSWORD_QUEUE", "0"),
+        ("MEDIA_RATE_LIMIT_READ", "many"),
+        ("MEDIA_RATE_LIMIT_LOGIN", "0/minute"),
+        ("MEDIA_RATE_LIMIT_UPLOAD", "1/second;10/minute"),
+        ("MEDIA_RATE_LIMIT_PATIENCE", "0"),
         ("MEDIA_LOG_LEVEL", "loud"),
         ("MEDIA_PRESETS", "[]]"),
         ("MEDIA_PRESETS", '[{"name": "A", "width_px": 1, "height_px": 1}]'),

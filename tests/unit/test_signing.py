@@ -1,5 +1,7 @@
 """Signed URLs, cursors and API keys: what we gave we know again, and nothing else."""
 
+import base64
+import string
 from urllib.parse import parse_qsl, urlsplit
 from uuid import uuid4
 
@@ -9,11 +11,13 @@ from hypothesis import strategies as st
 
 from media_service.auth.keys import digest_of, generate_key, shown_prefix
 from media_service.auth.models import KeyOrigin
-from media_service.auth.signing import UrlSigner
+from media_service.auth.signing import UrlSigner, single_valued
 from media_service.exceptions import ErrorKind, MediaServiceError
 
 SIGNER = UrlSigner({"new": b"n" * 32, "old": b"o" * 32})
 PATH = "/v1/signed/files/1/content"
+LETTERS = f"{string.ascii_uppercase}{string.ascii_lowercase}{string.digits}-_"
+"""Of base64 for URLs (RFC 4648 §5), in their order."""
 
 
 def query_of(url: str) -> dict[str, str]:
@@ -68,6 +72,36 @@ def test_every_change_is_forbidden():
         missing = {key: value for key, value in query.items() if key != name}
         assert refused(PATH, missing, epoch=1) is ErrorKind.FORBIDDEN
     assert refused(PATH, {**query, "more": ""}, epoch=1) is ErrorKind.FORBIDDEN
+
+
+@pytest.mark.parametrize(
+    "spelled", ["0100", "+100", " 100", "100.0", "1_00", "\uff11\uff10\uff10", "100 ", "1e2", "-100"]
+)
+def test_expiry_has_one_spelling(spelled: str):
+    query = query_of(SIGNER.sign(PATH, {}, expires_at=100, epoch=0))
+    assert refused(PATH, {**query, "exp": spelled}) is ErrorKind.FORBIDDEN
+
+
+def test_signature_has_one_spelling():
+    query = query_of(SIGNER.sign(PATH, {}, expires_at=100, epoch=0))
+    sig = query["sig"]
+    raw = base64.urlsafe_b64decode(f"{sig}=")
+    last = LETTERS[LETTERS.index(sig[-1]) ^ 1]  # 43 letters carry 258 bits: two of the last one are not used
+    assert base64.urlsafe_b64decode(f"{sig[:-1]}{last}=") == raw
+    padded = (f"{sig}=", f"{sig}==", f" {sig}", f"{sig}\n", f"{sig[:-1]}{last}")
+    others = (raw.hex(), raw.hex().upper(), sig.swapcase(), f"{sig}{sig}", sig[:-1], "")
+    for variant in (*padded, *others):
+        assert refused(PATH, {**query, "sig": variant}) is ErrorKind.FORBIDDEN
+
+
+@pytest.mark.parametrize("name", ["sig", "exp", "kid", "disposition"])
+def test_parameter_that_comes_twice_is_forbidden(name: str):
+    query = query_of(SIGNER.sign(PATH, {"disposition": "inline"}, expires_at=100, epoch=0))
+    assert single_valued(query.items()) == query
+    for value in (query[name], "other", ""):
+        with pytest.raises(MediaServiceError) as caught:
+            single_valued([*query.items(), (name, value)])
+        assert caught.value.kind is ErrorKind.FORBIDDEN
 
 
 @given(st.dictionaries(st.sampled_from(["exp", "kid", "sig", "x"]), st.text() | st.just("new")))

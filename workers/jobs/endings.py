@@ -12,6 +12,7 @@ from media_service.files.models import File
 from media_service.jobs import queries as jobs
 from media_service.jobs.lifecycle import JobStatus
 from media_service.models import utc_now
+from media_service.quotas.queries import touch
 from workers.jobs.context import ClaimedJob
 
 Reason = tuple[str, str]
@@ -38,6 +39,8 @@ def fail_file(session: Session, file_id: UUID, reason: Reason) -> None:
             EventType.FILE_FAILED, owner_id=file.owner_id, file_id=file_id, code=reason[0], detail=reason[1]
         )
     )
+    session.flush()
+    session.execute(*touch(file.owner_id))
 
 
 def _may_fail(file: File) -> bool:

@@ -14,12 +14,15 @@ from media_service.faultpoints import reach
 from media_service.files import queries
 from media_service.files.lifecycle import FileStatus
 from media_service.files.models import File, Rendition
+from media_service.files.processing import can_be_processed
 from media_service.jobs import queries as jobs
 from media_service.jobs.lifecycle import JobStatus
 from media_service.models import new_id, utc_now
+from media_service.quotas.queries import touch
 from media_service.storage.keys import rendition_key, renditions_prefix
 from media_service.transforms.spec import Preset
 from workers.jobs.context import ClaimedJob, FileGoneError, JobContext, LeaseLostError
+from workers.jobs.hash_original import hash_original
 from workers.processing.results import MadeRendition, ProcessedImage
 
 log = structlog.get_logger(__name__)
@@ -32,6 +35,10 @@ def process_file(job: ClaimedJob, context: JobContext) -> None:
     longer wanted. Idempotent: a second run makes the same objects and rows.
     """
     file = _load(job, context)
+    hash_original(file, context)
+    if not can_be_processed(file):
+        _publish(job, context, made=None)
+        return
     _check_size(file, context.max_source_bytes)
     presets = _wanted(job, context.presets)
     with TemporaryDirectory(prefix="job-", dir=context.scratch_root) as scratch:
@@ -102,11 +109,14 @@ def _key(file_id: UUID, rendition: MadeRendition) -> str:
     return rendition_key(file_id, recipe=rendition.recipe, sha256=rendition.sha256)
 
 
-def _publish(job: ClaimedJob, context: JobContext, made: ProcessedImage) -> list[str]:
-    """Make everything visible in one transaction; returns the keys of objects that nothing describes now."""
+def _publish(job: ClaimedJob, context: JobContext, made: ProcessedImage | None) -> list[str]:
+    """Make everything visible in one transaction; returns the keys of objects that nothing describes now.
+
+    `made` is None for a file that only had to be hashed.
+    """
     now = utc_now()
     assert job.file_id is not None  # noqa: S101 - _load would have raised
-    rows = [_row(job.file_id, rendition) for rendition in made.renditions]
+    rows = [_row(job.file_id, rendition) for rendition in (made.renditions if made is not None else ())]
     with context.database.transaction() as session:
         # The fence comes first: whoever lost the lease must change nothing below.
         ended = jobs.finish(job.id, token=job.token, status=JobStatus.SUCCEEDED, at=now)
@@ -117,13 +127,15 @@ def _publish(job: ClaimedJob, context: JobContext, made: ProcessedImage) -> list
         session.add_all(rows)
         session.flush()
         current = {row.key for row in session.scalars(queries.renditions_of(job.file_id))}
-        described = {"media": made.metadata, "placeholder": made.placeholder}
+        described = None if made is None else {"media": made.metadata, "placeholder": made.placeholder}
         changed = queries.set_status(job.file_id, status=FileStatus.READY, at=now, described=described)
         if session.execute(changed).first() is None:
             raise FileGoneError
         about = {"owner_id": job.owner_id, "file_id": job.file_id}
         session.add_all([event(EventType.RENDITION_READY, **about, name=row.name) for row in rows])
         session.add(event(EventType.FILE_READY, **about))
+        session.flush()
+        session.execute(*touch(job.owner_id))
     return sorted(previous - current)
 
 

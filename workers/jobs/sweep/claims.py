@@ -5,7 +5,7 @@ renewed since the look stays.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -17,14 +17,19 @@ from media_service.blocking_database import Database
 from media_service.files.queries import known_file_ids
 from media_service.idempotency.queries import delete_past_keys, past_keys
 from media_service.jobs.presence import bury_dead, dead_processes
-from media_service.storage.keys import original_key
+from media_service.models import utc_now
+from media_service.storage.keys import original_key, tails_prefix
 from media_service.storage.port import Storage
+from media_service.upload_tokens.queries import delete_tokens, past_tokens
 from media_service.uploads import queries
 from media_service.uploads.models import UploadSession
 from workers.jobs.sweep.findings import Batch, Finding, Kind
 from workers.jobs.sweep.walk import BATCH, Walk, rows
 
 Row = TypeVar("Row")
+
+TOKENS_KEPT = timedelta(days=7)
+"""After their expiry: for who looks what became of one, and for uploads that began just in time."""
 
 
 class PastRows(Generic[Row]):
@@ -71,6 +76,17 @@ def past_idempotency_keys(database: Database) -> PastRows[UUID]:
     )
 
 
+def past_upload_tokens(database: Database) -> PastRows[UUID]:
+    """Tokens that expired a while ago, used up or not, revoked or not."""
+    return PastRows(
+        database,
+        Kind.PAST_UPLOAD_TOKEN,
+        page=lambda after: past_tokens(before=utc_now() - TOKENS_KEPT, after=after, limit=BATCH),
+        position=lambda token_id: token_id,
+        take=delete_tokens,  # what has expired once never lives again
+    )
+
+
 def dead_workers(database: Database) -> PastRows[UUID]:
     """Worker processes that were killed."""
     return PastRows(
@@ -83,7 +99,7 @@ def dead_workers(database: Database) -> PastRows[UUID]:
 
 
 class AbandonedUploads:
-    """Uploads whose process died, with their bytes."""
+    """Uploads whose process died, and resumable ones that nobody continued in time, with their bytes."""
 
     def __init__(self, database: Database, storage: Storage) -> None:
         self._database = database
@@ -111,18 +127,25 @@ class AbandonedUploads:
         with self._database.transaction() as session:
             taken = list(session.scalars(queries.take_abandoned_sessions(ids)))
         with self._database.read() as session:
-            files = set(session.scalars(known_file_ids([upload.id for upload in taken])))
+            files = set(session.scalars(known_file_ids([_file_id(upload) for upload in taken])))
         # If this process dies here, the other steps find the bytes after the grace.
         for upload in taken:
-            self._remove_bytes(upload, is_file=upload.id in files)
+            self._remove_bytes(upload, is_file=_file_id(upload) in files)
         return [_finding(upload.id, upload.created_at) for upload in taken]
 
     def _remove_bytes(self, upload: UploadSession, *, is_file: bool) -> None:
-        key = original_key(upload.id)
+        key = original_key(_file_id(upload))
         if upload.storage_upload_id is not None:
             self._storage.abort_upload(key, upload.storage_upload_id)
         if not is_file:
             self._storage.delete([key])  # its process may have died between the last byte and the commit
+        if upload.file_id is not None:
+            self._storage.delete([tail.key for tail in self._storage.list_objects(tails_prefix(upload.id))])
+
+
+def _file_id(upload: UploadSession) -> UUID:
+    """The file to come, whose key the bytes have."""
+    return upload.file_id or upload.id
 
 
 def _finding(session_id: UUID, created_at: datetime) -> Finding:

@@ -14,9 +14,10 @@ from media_service.exceptions import MediaServiceError
 from media_service.files.queries import known_file_ids, renditions_of_files
 from media_service.jobs.queries import files_at_work
 from media_service.models import utc_now
-from media_service.storage.keys import ORIGINALS, RENDITIONS, owner_of
+from media_service.storage.keys import ORIGINALS, RENDITIONS, TAILS, owner_of
 from media_service.storage.port import OpenUpload, Storage, StoredObject
 from media_service.uploads import queries
+from media_service.uploads.resumable.queries import current_tails
 from workers.jobs.sweep.findings import Batch, Finding, Kind
 from workers.jobs.sweep.walk import Walk
 
@@ -109,6 +110,17 @@ class UnownedOriginals(UnownedObjects):
             known = set(session.scalars(queries.known_session_ids(ids)))
             known.update(session.scalars(known_file_ids(ids)))
         return [key for key, owner in owners.items() if owner not in known]
+
+
+class UnownedTails(UnownedObjects):
+    """Tails of resumable uploads that are not the current one of a session: replaced, or fenced out."""
+
+    prefix = TAILS
+
+    def _unowned(self, owners: Owners) -> list[str]:
+        with self._database.read() as session:
+            current = set(session.scalars(current_tails(set(owners.values()))))
+        return sorted(set(owners) - current)
 
 
 class UnownedRenditions(UnownedObjects):

@@ -18,12 +18,18 @@ import structlog
 from media_service.blocking_database import Database
 from media_service.exceptions import MediaServiceError
 from media_service.storage.port import Storage
-from workers.jobs.sweep.claims import AbandonedUploads, dead_workers, past_idempotency_keys
+from workers.jobs.sweep.claims import (
+    AbandonedUploads,
+    dead_workers,
+    past_idempotency_keys,
+    past_upload_tokens,
+)
 from workers.jobs.sweep.findings import Finding, Kind, Step
 from workers.jobs.sweep.healing import Healer
 from workers.jobs.sweep.left_files import LeftFiles
 from workers.jobs.sweep.missing import MissingObjects
-from workers.jobs.sweep.orphans import UnknownUploads, UnownedOriginals, UnownedRenditions
+from workers.jobs.sweep.orphans import UnknownUploads, UnownedOriginals, UnownedRenditions, UnownedTails
+from workers.jobs.sweep.usage import WrongUsage
 
 log = structlog.get_logger(__name__)
 
@@ -50,9 +56,12 @@ class Sweeper:
         self._steps: Sequence[Step] = (
             AbandonedUploads(database, storage),
             past_idempotency_keys(database),
+            past_upload_tokens(database),
             dead_workers(database),
+            WrongUsage(database),
             UnknownUploads(database, storage, grace=rules.grace),
             UnownedOriginals(database, storage, grace=rules.grace),
+            UnownedTails(database, storage, grace=rules.grace),
             UnownedRenditions(database, storage, grace=rules.grace, suspect=missing.suspect),
             missing,
             LeftFiles(rules.spill_dir, grace=rules.grace),
