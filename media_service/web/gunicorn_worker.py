@@ -6,6 +6,7 @@ so nothing that holds for `media serve` is lost: bounds, refusals, the order of 
 """
 
 import asyncio
+import gc
 import os
 import sys
 from contextlib import suppress
@@ -33,6 +34,9 @@ class ApiWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         server = DrainingServer(config, app, settings)
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
             runner.run(self._serve(server))
+        # The end of an interpreter looks for cycles in all that it has loaded: 0.7 s of a core, in every
+        # process at the same time, on a machine that may be busy starting their successors.
+        gc.freeze()
         if not server.started:
             # Gunicorn then gives up, and says so, instead of starting the next one that cannot live.
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
