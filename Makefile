@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test test-s3 test-clients faults soak check fmt bench lock clean
+.PHONY: help run test test-s3 test-clients test-deploy faults soak check fmt bench lock sbom audit licences clean
 
 # make PYTHON=/path/to/python uses that one and no other.
 PYTHON ?=
@@ -56,7 +56,7 @@ endef
 export SETUP
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
 
 run: ## start the whole service on this machine (settings: .env.example)
 	@sh -c "$$SETUP" setup $(RUN) requirements/worker.txt
@@ -74,6 +74,10 @@ test-clients: ## unmodified clients of others, from npm, against the API
 	@sh -c "$$SETUP" setup $(DEV) requirements/dev.txt
 	@npm ci --prefix tests/clients --no-audit --no-fund --silent
 	@exec $(DEV)/bin/python -m pytest tests/clients
+
+test-deploy: ## the service under gunicorn and nginx, and the files of infra/, by Debian's nginx and systemd
+	@sh -c "$$SETUP" setup $(DEV) requirements/dev.txt
+	@exec $(DEV)/bin/python -m tests.support.deployment
 
 faults: ## every fault of the matrix and a short soak; writes docs/reference/faults.md
 	@sh -c "$$SETUP" setup $(DEV) requirements/dev.txt
@@ -107,10 +111,31 @@ COMPILE = $(DEV)/bin/python -m uv pip compile -q --universal --python-version 3.
 lock: ## write requirements/ anew from pyproject.toml; U=--upgrade takes newer versions
 	@sh -c "$$SETUP" setup $(DEV) requirements/dev.txt
 	$(COMPILE) -o requirements/base.txt
+	$(COMPILE) --extra prod -o requirements/api.txt
 	$(COMPILE) --extra worker -o requirements/worker.txt
 	$(COMPILE) --extra worker --extra prod -o requirements/prod.txt
 	$(COMPILE) --extra worker --extra dev -o requirements/dev.txt
+	$(filter-out pyproject.toml,$(COMPILE)) --group audit -o requirements/audit.txt
+
+AUDIT := .venv-audit
+
+sbom: ## what is in both images, as CycloneDX: build/sbom
+	@sh -c "$$SETUP" setup $(AUDIT) requirements/audit.txt
+	@mkdir -p build/sbom
+	@for image in api worker; do \
+		$(AUDIT)/bin/cyclonedx-py requirements --pyproject pyproject.toml --mc-type application \
+			--output-reproducible --of JSON -o build/sbom/$$image.cdx.json requirements/$$image.txt || exit 1; \
+	done
+
+audit: ## known holes in what is in both images; fails where the registry does not tell
+	@sh -c "$$SETUP" setup $(AUDIT) requirements/audit.txt
+	@exec $(AUDIT)/bin/pip-audit --strict --disable-pip --require-hashes \
+		-r requirements/api.txt -r requirements/worker.txt
+
+licences: ## write docs/reference/licences.md anew, of what the lock files name
+	@sh -c "$$SETUP" setup $(DEV) requirements/dev.txt
+	@exec $(DEV)/bin/python -m tests.support.licences docs/reference/licences.md
 
 clean: ## remove environments and caches; the service's data stays
-	rm -rf $(RUN) $(DEV) build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(RUN) $(DEV) $(AUDIT) build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find media_service workers tests -name __pycache__ -type d -prune -exec rm -rf {} +

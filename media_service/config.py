@@ -71,6 +71,10 @@ class ServerSettings(BaseModel):
     restart_max_pause: Duration = timedelta(seconds=10)
     """Of the one-command service, before a process that died again and again is started once more. Shorter is
     back sooner after an outage; longer costs less while a process cannot live."""
+    secrets_dir: Path | None = None
+    """A folder of files that are settings: each is named as one (`MEDIA_DATABASE_URL`, in any case) and holds
+    its value. For what an environment would show to too many: Docker's secrets, systemd's credentials. The
+    environment and `.env` win over it."""
     log_format: Literal["auto", "json", "text"] = "auto"
     """`auto` writes text to a terminal and JSON to anything else."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -133,6 +137,12 @@ class Settings(
             raise ValueError("MEDIA_STORAGE=s3 needs MEDIA_S3_BUCKET")
         return self
 
+    @model_validator(mode="after")
+    def _proxy_can_read_objects(self) -> "Settings":
+        if self.storage != "local" and self.accel_redirect_prefix is not None:
+            raise ValueError("MEDIA_ACCEL_REDIRECT_PREFIX needs MEDIA_STORAGE=local")
+        return self
+
     @property
     def base_url(self) -> str:
         """Where public links begin, without a slash at the end."""
@@ -169,19 +179,21 @@ def load_settings() -> Settings:
 
 def load_section(section: type[AnySettings], *, foreign_prefix: str | None = None) -> AnySettings:
     """Read the settings that a class declares; names that begin with `foreign_prefix` are not its own."""
+    secrets_dir = _secrets_dir()
     try:
-        settings = section()
+        settings = section(_secrets_dir=secrets_dir)
     except ValidationError as error:
         raise MediaServiceError(ErrorKind.INVALID, "bad-settings", _explain(error)) from None
     except SettingsError as error:
-        # A value that should be JSON and is not. The message names the field, and not the value.
+        # A value that should be JSON and is not, or a file that cannot be read. The message names the field,
+        # and not the value.
         raise MediaServiceError(
             ErrorKind.INVALID, "bad-settings", f"A setting cannot be read: {error}"
         ) from None
     known = {f"{PREFIX}{name.upper()}" for name in section.model_fields} | {faultpoints.VARIABLE}
     unknown = sorted(
         name
-        for name in _given_names() - known
+        for name in _given_names(secrets_dir) - known
         if foreign_prefix is None or not name.startswith(foreign_prefix)
     )
     if unknown:
@@ -199,9 +211,27 @@ def exposed_env_file() -> str | None:
     return f"{mode:04o}" if mode & (stat.S_IRWXG | stat.S_IRWXO) else None
 
 
-def _given_names() -> set[str]:
-    from_file = dotenv_values(ENV_FILE) if ENV_FILE.is_file() else {}
-    return {name.upper() for name in (*os.environ, *from_file) if name.upper().startswith(PREFIX)}
+def _secrets_dir() -> Path | None:
+    """The folder of MEDIA_SECRETS_DIR, which must be known before the settings are."""
+    name = f"{PREFIX}SECRETS_DIR"
+    given = os.environ.get(name) or _env_file_values().get(name)
+    if not given:
+        return None
+    folder = Path(given)
+    if not (folder.is_dir() and os.access(folder, os.R_OK | os.X_OK)):
+        raise MediaServiceError(ErrorKind.INVALID, "bad-settings", f"{name} is no folder that can be read.")
+    return folder
+
+
+def _env_file_values() -> dict[str, str | None]:
+    return dotenv_values(ENV_FILE) if ENV_FILE.is_file() else {}
+
+
+def _given_names(secrets_dir: Path | None) -> set[str]:
+    names = [*os.environ, *_env_file_values()]
+    if secrets_dir is not None:
+        names += [path.name for path in secrets_dir.iterdir()]
+    return {name.upper() for name in names if name.upper().startswith(PREFIX)}
 
 
 def _explain(error: ValidationError) -> str:

@@ -88,6 +88,7 @@ from media_service.users.router import admin_router as users_router
 from media_service.users.router import router as me_router
 from media_service.users.service import Users
 from media_service.web import health, problem_pages
+from media_service.web.accel_redirect import AccelRedirect
 from media_service.web.body_guard import BodyGuard
 from media_service.web.client_address import ClientAddress
 from media_service.web.content_coding import IdentityOnly
@@ -130,6 +131,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,  # `install_docs` adds the pages; the offline assets are mounted all the same
         redoc_url=None,
     )
+    app.state.http_settings = settings  # for whoever serves it (`web/gunicorn_worker.py`)
     for router in (
         uploads_router, tus_router, tus_discovery_router, files_router, downloads_router, signing_router,
         signed_router, images_router, image_signing_router, jobs_router, auth_router, credentials_router,
@@ -194,6 +196,9 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
     _start_rate_limits(app, settings, stack)
     await _start_accounts(app, settings, database, stack)
     app.state.storage = storage
+    app.state.accel_redirect = (
+        AccelRedirect(settings.accel_redirect_prefix) if settings.accel_redirect_prefix else None
+    )
     app.state.upload_memory = memory
     app.state.presenter = FilePresenter(settings.base_url)
     app.state.jobs = JobService(database)

@@ -1,15 +1,18 @@
-"""`python -m workers check|worker|dispatcher|sweep|backfill`. Composition root."""
+"""`python -m workers check|alive|worker|dispatcher|sweep|backfill`. Composition root."""
 
 import argparse
 import os
+import socket
 import sys
 from datetime import timedelta
 
 from pydantic import TypeAdapter, ValidationError
 
+from media_service.blocking_database import Database
 from media_service.broker.messages import Lane
 from media_service.durations import Duration
-from media_service.exceptions import MediaServiceError
+from media_service.exceptions import ErrorKind, MediaServiceError
+from media_service.jobs.presence import living_on
 from media_service.migrations import require_newest
 from workers.config import load_worker_settings
 
@@ -19,6 +22,15 @@ LANES_VARIABLE = "MEDIA_WORKER_LANES"
 def check() -> None:
     """See that the workers could start: their settings, and the schema. Raises MediaServiceError."""
     require_newest(load_worker_settings().effective_database_url)
+
+
+def see_alive() -> None:
+    """See that a worker lives on this machine, or in this container. Raises MediaServiceError."""
+    database = Database(load_worker_settings().effective_database_url, pool_size=1)
+    with database.read() as session:
+        if session.scalars(living_on(socket.gethostname())).first() is None:
+            detail = "No worker lives on this host."
+            raise MediaServiceError(ErrorKind.UNAVAILABLE, "no-living-worker", detail)
 
 
 def run_worker(lanes: str | None) -> None:
@@ -82,8 +94,9 @@ def main(arguments: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m workers")
-    roles = parser.add_subparsers(required=True, metavar="check|worker|dispatcher|sweep|backfill")
+    roles = parser.add_subparsers(required=True, metavar="check|alive|worker|dispatcher|sweep|backfill")
     roles.add_parser("check").set_defaults(run=lambda _: None)
+    roles.add_parser("alive").set_defaults(run=lambda _: see_alive())
     worker = roles.add_parser("worker")
     worker.add_argument("--lanes")
     worker.set_defaults(run=lambda options: run_worker(options.lanes))

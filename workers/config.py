@@ -26,7 +26,8 @@ class WorkerSettings(Settings):
     """Jobs of the lane `backfill` that are sent or running at once, over all workers. Each takes a place from
     uploads while it runs, so it should stay below the sum of their concurrency."""
     worker_lanes: Annotated[tuple[Lane, ...], NoDecode, Field(min_length=1)] = tuple(Lane)
-    """Lanes that a worker process works on, comma-separated: a machine for each, where one is not enough."""
+    """Lanes that a worker process works on, comma-separated: a machine for each, where one is not enough. A
+    lane that no worker serves waits for ever."""
     worker_pool: Literal["threads", "prefork"] = "threads"
     """Celery's pool. Threads suffice, since decoding happens in sandbox children (docs/decisions)."""
     worker_heartbeat: Duration = timedelta(seconds=10)

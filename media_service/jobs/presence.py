@@ -57,6 +57,12 @@ def lanes_of_living() -> Select[list[str]]:
     return select(WorkerProcess.lanes).where(WorkerProcess.alive_until_ms >= now_ms())
 
 
+def living_on(host: str) -> Select[UUID]:
+    """The living processes of one host, as it calls itself."""
+    is_alive = WorkerProcess.alive_until_ms >= now_ms()
+    return select(WorkerProcess.id).where(WorkerProcess.host == host, is_alive)
+
+
 def dead_processes(*, after: UUID | None, limit: int) -> Select[UUID]:
     """One page of the ids of those whose time is over, in their order."""
     statement = select(WorkerProcess.id).where(WorkerProcess.alive_until_ms < now_ms())

@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from media_service.exceptions import MediaServiceError
 from media_service.storage.aio import AsyncBlobReader, AsyncStorage
+from media_service.web.accel_redirect import AccelRedirect
 from media_service.web.conditional import Validators
 from media_service.web.ranges import ByteRange, parse_range
 
@@ -57,6 +58,9 @@ async def blob_response(request: Request, storage: AsyncStorage, found: Represen
     if request.method == "HEAD":
         return _head(found)  # a Range on HEAD is ignored (RFC 9110 §14.2)
     wanted = _wanted_range(request.headers, found)
+    proxy: AccelRedirect | None = request.app.state.accel_redirect
+    if proxy is not None and proxy.sends(found.key, request.headers):
+        return proxy.response(found.key, content_type=found.content_type, headers=found.headers())
     if wanted is None:
         reader = await storage.open(found.key)
         return BlobStream(reader, 200, found, {"Content-Length": str(found.size_bytes)})

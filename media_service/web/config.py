@@ -39,6 +39,10 @@ class HttpSettings(BaseModel):
     """Addresses or networks of proxies, comma-separated, that are believed who the client is (`Forwarded`,
     `X-Forwarded-For`). None: the client is who connects. One too many lets clients write what they like into
     the log; one too few shows the proxy in place of its clients."""
+    accel_redirect_prefix: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_-]+)+/$")] | None = None
+    """The internal location under which nginx in front serves the folder `storage/objects` of the data
+    directory (`/_media/`): it then sends originals by itself (X-Accel-Redirect). Only with local storage, and
+    only where no client reaches the service but through that nginx: it would get answers without bytes."""
 
     @field_validator("cors_origins", "trusted_proxies", mode="before")
     @classmethod

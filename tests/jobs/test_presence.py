@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import update
 
 from media_service.dialects import now_ms
-from media_service.jobs.presence import bury_dead, dead_processes, missing_layers_of_living
+from media_service.jobs.presence import bury_dead, dead_processes, living_on, missing_layers_of_living
 from media_service.supervisor.process import die_with_parent
 from media_service.tables import WorkerProcess
 from tests.support.backends import Backend
@@ -58,6 +58,9 @@ def test_process_appears_with_its_host_and_what_it_lacks_and_disappears_when_it_
     wait_for(lambda: living(clean_backend) == [["landlock_tcp"]])
     [row] = clean_backend.rows(WorkerProcess)
     assert row.host == socket.gethostname()
+    with clean_backend.database.read() as session:
+        assert list(session.scalars(living_on(row.host))) == [row.id]
+        assert list(session.scalars(living_on("elsewhere"))) == []
     presence.close()
     assert clean_backend.rows(WorkerProcess) == []
 

@@ -39,6 +39,13 @@ def refusal(load: Callable[[], object] = load_settings) -> str:
     return caught.value.detail
 
 
+def test_proxy_can_send_objects_of_a_local_storage_only(environment: Setter):
+    environment(MEDIA_ACCEL_REDIRECT_PREFIX="/_media/")
+    assert load_settings().accel_redirect_prefix == "/_media/"
+    environment(MEDIA_STORAGE="s3", MEDIA_S3_BUCKET="media")
+    assert "MEDIA_ACCEL_REDIRECT_PREFIX" in refusal()
+
+
 def test_defaults_need_no_environment(environment: Setter):
     settings = load_settings()
     assert (settings.host, settings.port, settings.storage) == ("127.0.0.1", 8000, "local")
@@ -114,6 +121,10 @@ def test_settings_are_read_from_a_file_and_the_environment_wins(environment: Set
         ("MEDIA_TRUSTED_PROXIES", "0.0.0.0/0"),
         ("MEDIA_TRUSTED_PROXIES", "10.0.0.1/8"),
         ("MEDIA_TRUSTED_PROXIES", "127.0.0.1,proxy.example.org"),
+        ("MEDIA_ACCEL_REDIRECT_PREFIX", "_media/"),
+        ("MEDIA_ACCEL_REDIRECT_PREFIX", "/_media"),
+        ("MEDIA_ACCEL_REDIRECT_PREFIX", "/"),
+        ("MEDIA_ACCEL_REDIRECT_PREFIX", "/../"),
         ("MEDIA_ADMIN_API_KEY", "changeme-changeme-please-0"),
         ("MEDIA_ADMIN_API_KEY", "Change-Me_0123-4f6d1a9c2e"),
         ("MEDIA_ADMIN_API_KEY", "your-api-key-goes-here-now"),
@@ -195,9 +206,57 @@ def test_workers_have_all_settings_of_the_service(environment: Setter):
     assert (settings.port, settings.worker_concurrency) == (9000, 3)
 
 
+def test_worker_serves_all_lanes_or_those_that_it_is_given(environment: Setter):
+    assert load_worker_settings().worker_lanes == tuple(Lane)
+    environment(MEDIA_WORKER_LANES="housekeeping, uploads")
+    assert load_worker_settings().worker_lanes == (Lane.HOUSEKEEPING, Lane.UPLOADS)
+
+
+@pytest.mark.parametrize("value", ["uplaods", "uploads,other", ","])
+def test_lanes_that_are_none_stop_the_worker(environment: Setter, value: str):
+    environment(MEDIA_WORKER_LANES=value)
+    assert "MEDIA_WORKER_LANES" in refusal(load_worker_settings)
+
+
 def test_secret_is_not_shown_by_its_settings(environment: Setter):
     environment(MEDIA_ADMIN_API_KEY="a-long-key-of-an-administrator")
     assert "administrator" not in repr(load_settings())
+
+
+def test_files_of_the_secrets_folder_are_settings_that_the_environment_beats(
+    environment: Setter, tmp_path: Path
+):
+    (tmp_path / "media_database_url").write_text("postgresql://media:secret@db/media\n")
+    (tmp_path / "MEDIA_PORT").write_text("1111")
+    (tmp_path / "somebody_elses").write_text("x")
+    environment(MEDIA_SECRETS_DIR=str(tmp_path), MEDIA_PORT="2222")
+    settings = load_settings()
+    assert (settings.database_url, settings.port) == ("postgresql://media:secret@db/media", 2222)
+
+
+def test_secrets_folder_may_be_named_in_the_file(environment: Setter, tmp_path: Path):
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    (folder / "MEDIA_PORT").write_text("3333")
+    (tmp_path / config.ENV_FILE).write_text(f"MEDIA_SECRETS_DIR={folder}\n")
+    assert load_settings().port == 3333
+
+
+def test_unknown_name_in_the_secrets_folder_stops_the_start(environment: Setter, tmp_path: Path):
+    (tmp_path / "media_databse_url").touch()
+    environment(MEDIA_SECRETS_DIR=str(tmp_path))
+    assert "MEDIA_DATABSE_URL" in refusal()
+
+
+def test_secrets_folder_that_is_not_there_stops_the_start(environment: Setter, tmp_path: Path):
+    environment(MEDIA_SECRETS_DIR=str(tmp_path / "none"))
+    assert "MEDIA_SECRETS_DIR" in refusal()
+
+
+def test_secret_that_is_no_text_stops_the_start(environment: Setter, tmp_path: Path):
+    (tmp_path / "media_database_url").write_bytes(b"\xff\xfe")
+    environment(MEDIA_SECRETS_DIR=str(tmp_path))
+    assert "database_url" in refusal()
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o644, 0o666])
