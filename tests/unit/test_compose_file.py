@@ -151,7 +151,7 @@ def test_only_the_proxy_and_the_optional_servers_listen_outside():
 
 def test_database_broker_and_workers_have_no_way_out():
     assert compose()["networks"]["data"]["internal"] is True
-    for name in ("postgres", "valkey", "worker", "worker-uploads", "dispatcher", "migrate"):
+    for name in ("postgres", "valkey", "worker", "worker-uploads", "worker-render", "dispatcher", "migrate"):
         assert services()[name]["networks"] == ["data"]
 
 
@@ -159,7 +159,7 @@ def test_stop_outlasts_what_the_service_needs_for_it():
     api = _api_seconds_to_end(make_settings({}))
     assert seconds(services()["api"]["stop_grace_period"]) > api
     assert seconds(services()["nginx"]["stop_grace_period"]) > api
-    for name in ("worker", "worker-uploads"):
+    for name in ("worker", "worker-uploads", "worker-render"):
         assert seconds(services()[name]["stop_grace_period"]) > WORKER_GRACE_SECONDS
     units = ROOT / "infra" / "systemd"
     for unit, needed in (("api", api), ("worker@", WORKER_GRACE_SECONDS)):
