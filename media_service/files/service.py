@@ -14,7 +14,7 @@ from media_service.events.models import EventType, event
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.files import queries
 from media_service.files.access import checked_owner
-from media_service.files.lifecycle import FileStatus
+from media_service.files.lifecycle import FileStatus, Visibility
 from media_service.files.models import File, Rendition
 from media_service.files.ordering import FileOrder
 from media_service.files.presentation import record_etag
@@ -76,6 +76,7 @@ class FileService:
     ) -> File:
         """Change a record and return it.
 
+        When a public file turns private, the URLs end that the service signed for it.
         Raises MediaServiceError: not found, precondition failed (If-Match), conflict (changed meanwhile).
         """
 
@@ -90,6 +91,7 @@ class FileService:
                 version=file.version,
                 at=utc_now(),
                 changes=changes,
+                ends_urls=_hides(file, changes),
             )
             if session.execute(statement).first() is None:
                 raise _changed_meanwhile()
@@ -196,6 +198,10 @@ def _check_if_match(file: File, if_match: str | None) -> None:
             "The record was changed since it was read.",
             etag=record_etag(file.version),
         )
+
+
+def _hides(file: File, changes: dict[str, Any]) -> bool:
+    return file.visibility is Visibility.PUBLIC and changes.get("visibility") == Visibility.PRIVATE
 
 
 def _changed_meanwhile() -> MediaServiceError:

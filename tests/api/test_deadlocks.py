@@ -59,4 +59,4 @@ def test_file_is_deleted_although_a_worker_publishes_at_this_moment(
             worker.add(rendition_of(file))
             worker.flush()
         assert answer.result().status_code == 204
-    assert clean_backend.rows(File) == clean_backend.rows(Rendition) == []
+    assert (clean_backend.rows(File), clean_backend.rows(Rendition)) == ([], [])
