@@ -17,7 +17,7 @@ from media_service.files.access import checked_owner
 from media_service.files.lifecycle import FileStatus, Visibility
 from media_service.files.models import File, Rendition
 from media_service.files.ordering import FileOrder
-from media_service.files.presentation import record_etag
+from media_service.files.presentation import names_version, record_etag
 from media_service.files.processing import can_be_processed, process_again
 from media_service.files.queries import FileFilter
 from media_service.files.search import INSERT_TERMS, delete_terms, term_rows
@@ -191,7 +191,7 @@ def _check_if_match(file: File, if_match: str | None) -> None:
     """RFC 9110 §13.1.1 against the record's tag (its version), by strong comparison."""
     if if_match is None or if_match.strip() == "*":
         return
-    if record_etag(file.version) not in (tag.strip() for tag in if_match.split(",")):
+    if not any(names_version(tag.strip(), file.version) for tag in if_match.split(",")):
         raise MediaServiceError(
             ErrorKind.PRECONDITION_FAILED,
             "precondition-failed",
