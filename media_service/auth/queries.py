@@ -229,12 +229,21 @@ def session_of_reused_token(token_sha256: str) -> Select[UUID]:
     )
 
 
-def live_session(session_id: UUID) -> Select[LoginSession, Role]:
-    """A login that was not ended, locked, and the role of its user, if not disabled."""
+def live_login_of_token(token_sha256: str) -> Select[LoginSession, Role]:
+    """The login of a refresh token that is good or was, if it was not ended: locked, with its user's role.
+
+    None of a disabled user. Locked before the token is: whoever deletes a login, or its user, locks the login
+    and then its tokens.
+    """
     return (
         select(LoginSession, User.role)
+        .join(RefreshToken, RefreshToken.session_id == LoginSession.id)
         .join(User, User.id == LoginSession.user_id)
-        .where(LoginSession.id == session_id, LoginSession.revoked_at.is_(None), User.disabled_at.is_(None))
+        .where(
+            RefreshToken.token_sha256 == token_sha256,
+            LoginSession.revoked_at.is_(None),
+            User.disabled_at.is_(None),
+        )
         .with_for_update(of=LoginSession)
     )
 

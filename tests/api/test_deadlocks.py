@@ -1,16 +1,18 @@
-"""Requests that PostgreSQL made the victim of a deadlock are tried again. SQLite has one writer, so none."""
+"""Locks are taken in one order, or who lost is tried again. On PostgreSQL: SQLite has one writer."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import delete, text
 
 from media_service.models import new_id, utc_now
-from media_service.tables import File, Job, Rendition
+from media_service.tables import File, Job, LoginSession, Rendition
+from tests.support.accounts import log_in, make_account, refresh
 from tests.support.api_server import ApiServer
 from tests.support.backends import Backend, Owner
 from tests.support.job_rows import add_image
+from tests.support.problems import assert_problem
 
 pytestmark = pytest.mark.parametrize("backend", ["postgres-s3"], indirect=True)
 
@@ -60,3 +62,18 @@ def test_file_is_deleted_although_a_worker_publishes_at_this_moment(
             worker.flush()
         assert answer.result().status_code == 204
     assert (clean_backend.rows(File), clean_backend.rows(Rendition)) == ([], [])
+
+
+def test_refresh_while_the_login_is_deleted_is_refused_and_no_deadlock(
+    server: ApiServer, clean_backend: Backend
+):
+    login = log_in(server, make_account(server))
+    (row,) = clean_backend.rows(LoginSession)
+    with ThreadPoolExecutor(1) as pool:
+        with clean_backend.database.transaction() as other:
+            other.execute(text("SET LOCAL deadlock_timeout = '1min'"))
+            other.get_one(LoginSession, row.id, with_for_update=True)
+            answer = pool.submit(refresh, server, login.refresh_token)
+            wait_for_a_waiter(clean_backend)
+            other.execute(delete(LoginSession).where(LoginSession.id == row.id))
+        assert_problem(answer.result(), 401, "invalid-refresh-token")
