@@ -5,7 +5,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Delete, Select, Update, bindparam, delete, or_, select, update
+from sqlalchemy import (
+    CompoundSelect,
+    Delete,
+    Select,
+    Update,
+    bindparam,
+    delete,
+    or_,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
@@ -82,6 +93,14 @@ UPLOAD_TOKEN_BY_DIGEST: Select[
 )
 """A live upload token by the digest of the whole token: the fields of `scopes.UploadGrant`, its owner's id
 after its own, and its owner's account. One that is used up is live: whoever asks is told so."""
+
+
+def issued_digests(digests: Collection[str]) -> CompoundSelect[str]:
+    """Which of these are digests of API keys or upload tokens, be they usable or not."""
+    return union_all(
+        select(ApiKey.key_sha256).where(ApiKey.key_sha256.in_(digests)),
+        select(UploadToken.token_sha256).where(UploadToken.token_sha256.in_(digests)),
+    )
 
 
 def any_key() -> Select[ApiKey]:
