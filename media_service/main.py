@@ -304,9 +304,7 @@ async def _start_descriptions(app: FastAPI, settings: Settings, stack: AsyncExit
         redis = cache_client(redis_url(settings.effective_redis_url))
         stack.push_async_callback(redis.aclose)
         cache = AnswerCache(redis, ttl=settings.cache_ttl)
-    app.state.descriptions = FileDescriptions(
-        app.state.files, app.state.presenter, cache=cache, base_url=settings.base_url
-    )
+    app.state.descriptions = FileDescriptions(app.state.files, app.state.presenter, cache=cache)
 
 
 def _start_resumable(

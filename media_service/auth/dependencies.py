@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request, Response, Security
 from fastapi.security import APIKeyHeader, HTTPBearer, OAuth2PasswordBearer
 from fastapi.security.http import HTTPAuthorizationCredentials
+from structlog.contextvars import bind_contextvars
 
 from media_service.auth.api_keys import ApiKeys
 from media_service.auth.guesses import Guesses
@@ -85,9 +86,11 @@ async def get_caller_or_none(
     if _CALLER not in request.scope:
         guesses: Guesses = request.app.state.guesses
         host = request.client.host if request.client is not None else None
-        request.scope[_CALLER] = (
-            None if credential is None else await guesses.identify(identity, credential, host=host)
-        )
+        found = None if credential is None else await guesses.identify(identity, credential, host=host)
+        if found is not None:
+            # Ids of rows, no secrets: the log says who did what.
+            bind_contextvars(owner_id=str(found.owner_id), credential_id=str(found.credential_id))
+        request.scope[_CALLER] = found
     caller: Caller | None = request.scope[_CALLER]
     return caller
 

@@ -1,8 +1,9 @@
 """Credentials that are guessed. API room.
 
 Keys and tokens have more than a hundred random bits, so nobody will hit one; but each wrong one costs a look
-into the database. An address that sent too many is refused without that look, unless its credential was good
-a moment ago: one program with an old key must not shut out all that share its address.
+into the database. An address that sent too many gets no more of those looks by a guess alone. Its neighbours
+go on: a credential that was good here a moment ago is not asked about, and one that this service made, as its
+signature or a look shared by all shows, has looks of its own.
 """
 
 from media_service.auth.identity import Identity
@@ -11,7 +12,7 @@ from media_service.auth.scopes import Caller
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.rate_limits.classes import RateClass
 from media_service.rate_limits.limiter import RateLimiter
-from media_service.rate_limits.subjects import address_subject
+from media_service.rate_limits.subjects import address_subject, credential_origin_subject
 
 MAX_FAMILIAR = 10_000
 """Credentials that a process remembers as good, by digest: some 2 MB. The first ones are forgotten first."""
@@ -29,15 +30,20 @@ class Guesses:
 
         Raises MediaServiceError: unauthenticated, rate limited.
         """
-        digest = digest_of(credential)
-        if digest not in self._familiar:
-            self._limiter.check_open(RateClass.CREDENTIALS, address_subject(host))
+        digest, subject = digest_of(credential), address_subject(host)
+        is_familiar = digest in self._familiar
+        if not is_familiar and not self._limiter.is_open(RateClass.CREDENTIALS, subject):
+            origin = await identity.origin_of(credential)
+            subject = subject if origin is None else credential_origin_subject(origin)
+            self._limiter.check_open(RateClass.CREDENTIALS, subject)
         try:
             caller = await identity.identify(credential)
         except MediaServiceError as error:
-            if error.kind is ErrorKind.UNAUTHENTICATED:
-                self._familiar.pop(digest, None)
-                await self._limiter.charge(RateClass.CREDENTIALS, address_subject(host))
+            if error.kind is not ErrorKind.UNAUTHENTICATED:
+                raise
+            self._familiar.pop(digest, None)
+            if not is_familiar:  # else it ended a moment ago, and is no guess
+                await self._limiter.charge(RateClass.CREDENTIALS, subject)
             raise
         self._note(digest)
         return caller

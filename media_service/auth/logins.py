@@ -92,13 +92,14 @@ class Logins:
         """
         digest, now = digest_of(refresh_token), utc_now()
         async with self._database.transaction() as session:
-            session_id = (await session.execute(queries.rotate_refresh_token(digest, at=now))).scalar()
-            if session_id is not None:
-                refreshed = await self._go_on(session, session_id, at=now)
-            else:
+            login = (await session.execute(queries.live_login_of_token(digest))).first()
+            used_up = (await session.execute(queries.rotate_refresh_token(digest, at=now))).first()
+            refreshed = None
+            if used_up is None:
                 # Nothing is raised in here: the revocation must be committed.
-                refreshed = None
                 await self._revoke_if_reused(session, digest, at=now)
+            elif login is not None:
+                refreshed = await self._go_on(session, *login, at=now)
         if refreshed is None:
             raise MediaServiceError(
                 ErrorKind.UNAUTHENTICATED,
@@ -143,14 +144,11 @@ class Logins:
             AccessToken(user_id, login.id, frozenset(scopes)), self._add_token(session, login, at=now)
         )
 
-    async def _go_on(self, session: AsyncSession, session_id: UUID, *, at: datetime) -> _Refreshed | None:
-        """The next tokens of a login; None if it was ended, or its user disabled."""
-        found = (await session.execute(queries.live_session(session_id))).first()
-        if found is None:
-            return None
-        login, role = found
-        assert isinstance(role, Role)  # noqa: S101 - tells the type checker what the statement selects
-        await session.execute(queries.delete_past_refresh_tokens(session_id, at=at))
+    async def _go_on(
+        self, session: AsyncSession, login: LoginSession, role: Role, *, at: datetime
+    ) -> _Refreshed:
+        """The next tokens of a login."""
+        await session.execute(queries.delete_past_refresh_tokens(login.id, at=at))
         login.expires_at = at + self._refresh_lifetime
         scopes = allowed_scopes(login.scopes, role)
         return _Refreshed(

@@ -5,7 +5,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Delete, Select, Update, bindparam, delete, or_, select, update
+from sqlalchemy import (
+    CompoundSelect,
+    Delete,
+    Select,
+    Update,
+    bindparam,
+    delete,
+    or_,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
@@ -82,6 +93,14 @@ UPLOAD_TOKEN_BY_DIGEST: Select[
 )
 """A live upload token by the digest of the whole token: the fields of `scopes.UploadGrant`, its owner's id
 after its own, and its owner's account. One that is used up is live: whoever asks is told so."""
+
+
+def issued_digests(digests: Collection[str]) -> CompoundSelect[str]:
+    """Which of these are digests of API keys or upload tokens, be they usable or not."""
+    return union_all(
+        select(ApiKey.key_sha256).where(ApiKey.key_sha256.in_(digests)),
+        select(UploadToken.token_sha256).where(UploadToken.token_sha256.in_(digests)),
+    )
 
 
 def any_key() -> Select[ApiKey]:
@@ -229,12 +248,21 @@ def session_of_reused_token(token_sha256: str) -> Select[UUID]:
     )
 
 
-def live_session(session_id: UUID) -> Select[LoginSession, Role]:
-    """A login that was not ended, locked, and the role of its user, if not disabled."""
+def live_login_of_token(token_sha256: str) -> Select[LoginSession, Role]:
+    """The login of a refresh token that is good or was, if it was not ended: locked, with its user's role.
+
+    None of a disabled user. Locked before the token is: whoever deletes a login, or its user, locks the login
+    and then its tokens.
+    """
     return (
         select(LoginSession, User.role)
+        .join(RefreshToken, RefreshToken.session_id == LoginSession.id)
         .join(User, User.id == LoginSession.user_id)
-        .where(LoginSession.id == session_id, LoginSession.revoked_at.is_(None), User.disabled_at.is_(None))
+        .where(
+            RefreshToken.token_sha256 == token_sha256,
+            LoginSession.revoked_at.is_(None),
+            User.disabled_at.is_(None),
+        )
         .with_for_update(of=LoginSession)
     )
 

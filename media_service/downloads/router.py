@@ -81,21 +81,19 @@ async def get_rendition_content(
     "/files/{file_id}/download",
     status_code=307,
     response_class=Response,
-    responses={307: {"description": "To a signed URL"}, **problems(401, 403, 404, 422)},
+    responses={307: {"description": "To the bytes"}, **problems(401, 403, 404, 422)},
 )
 async def redirect_to_download(
     file_id: UUID, caller: MaybeCaller, downloads: Downloads, disposition: WantedDisposition = None
 ) -> Response:
-    """Redirect to a signed URL of the original."""
-    link = await downloads.link(
-        file_id,
-        caller,
-        rendition_name=None,
-        disposition=disposition,
-        expires_in=timedelta(seconds=DEFAULT_EXPIRY_SECONDS),
-    )
+    """Redirect to the original: a signed URL, or for whom it is merely public, its address.
+
+    S3's own URLs of files of others end after 5 minutes.
+    """
+    lifetime = timedelta(seconds=DEFAULT_EXPIRY_SECONDS)
+    url = await downloads.redirect(file_id, caller, disposition=disposition, expires_in=lifetime)
     # A redirect that outlives its target would be a broken link in somebody's cache.
-    return Response(status_code=307, headers={"Location": link.url, "Cache-Control": "no-store"})
+    return Response(status_code=307, headers={"Location": url, "Cache-Control": "no-store"})
 
 
 @signing_router.get("/files/{file_id}/url", responses=problems(401, 403, 404, 422))

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from anyio import to_thread
-from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
 from media_service.auth.keyring import Keyring
@@ -17,7 +16,7 @@ from media_service.database import Database
 from media_service.downloads.schemas import SignedUrlRequest
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.files import queries
-from media_service.files.access import check_downloadable, file_not_found, may_read
+from media_service.files.access import check_downloadable, file_not_found, may_read, may_sign
 from media_service.files.lifecycle import FileStatus, Visibility
 from media_service.files.models import File, Rendition
 from media_service.storage.port import PresignsDownloads
@@ -27,8 +26,10 @@ from media_service.web.conditional import Validators
 from media_service.web.disposition import Disposition, content_disposition
 from media_service.web.kept_answer import PRIVATE
 
-PUBLIC_CACHE = "public, max-age=300"
-"""Public files may turn private again: caches must not keep them for long."""
+PUBLIC_LIFETIME = timedelta(minutes=5)
+"""For how long anybody may still have a public file once it is private again, be it from a cache or by a URL
+that S3 signed. Longer hides less soon; shorter asks the service, or S3, more often."""
+PUBLIC_CACHE = f"public, max-age={int(PUBLIC_LIFETIME.total_seconds())}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class DownloadService:
         self, file_id: UUID, caller: Caller | None, *, disposition: Disposition | None
     ) -> Representation:
         """An original that the caller may read. Raises MediaServiceError (401, 403, 404)."""
-        found, _ = await self._load(file_id, None)
+        found, _ = await self._load(file_id, None, caller)
         file = _readable(found, caller)
         return _original(file, disposition, _cache_of(file))
 
@@ -69,7 +70,7 @@ class DownloadService:
         self, file_id: UUID, name: str, caller: Caller | None, *, disposition: Disposition | None
     ) -> Representation:
         """A rendition that the caller may read. Raises MediaServiceError (401, 403, 404)."""
-        found, rendition = await self._load(file_id, name)
+        found, rendition = await self._load(file_id, name, caller)
         file = _readable(found, caller)
         return _rendition(file, self._made(file, rendition, name), disposition, _cache_of(file))
 
@@ -79,7 +80,7 @@ class DownloadService:
         """What a URL signed by the service names. Raises MediaServiceError (403, 404, 410)."""
         given = single_valued(query)
         signer = UrlSigner(await self._keyring.keys(given.get("kid")))
-        file, rendition = await self._load(file_id, rendition_name, statement=queries.FILE_OF_ENABLED_OWNER)
+        file, rendition = await self._load(file_id, rendition_name, None)
         now = time.time()
         # Also for what is not there: only who was given a URL may learn that its file is gone.
         epoch = 0 if file is None else file.url_epoch
@@ -93,18 +94,39 @@ class DownloadService:
             return _original(file, disposition, cache)
         return _rendition(file, self._made(file, rendition, rendition_name), disposition, cache)
 
+    async def redirect(
+        self, file_id: UUID, caller: Caller | None, *, disposition: Disposition | None, expires_in: timedelta
+    ) -> str:
+        """Where an original is that the caller may read. Raises MediaServiceError (401, 403, 404).
+
+        Who reads a file because it is public gets nothing that outlives that by more than PUBLIC_LIFETIME.
+        """
+        found, _ = await self._load(file_id, None, None)
+        if found is None and caller is not None and caller.is_admin:
+            # Nothing signed works for a file of a disabled owner; an admin's own credentials do.
+            hidden, _ = await self._load(file_id, None, caller)
+            return self._content_url(_readable(hidden, caller), disposition)
+        file = _readable(found, caller)
+        if may_sign(file, caller):
+            signer = UrlSigner(await self._keyring.keys())
+            return self._link(signer, file, None, None, disposition, expires_in).url
+        if self._presigner is not None:
+            original = _original(file, disposition, PRIVATE)
+            return _presigned(self._presigner, original, min(expires_in, PUBLIC_LIFETIME))
+        return self._content_url(file, disposition)
+
     async def link(
         self,
         file_id: UUID,
-        caller: Caller | None,
+        caller: Caller,
         *,
         rendition_name: str | None,
         disposition: Disposition | None,
         expires_in: timedelta,
     ) -> SignedLink:
-        """A URL for a file that the caller may read. Raises MediaServiceError (401, 403, 404)."""
-        found, rendition = await self._load(file_id, rendition_name)
-        file = _readable(found, caller)
+        """A URL for a file that the caller may give away. Raises MediaServiceError (403, 404)."""
+        found, rendition = await self._load(file_id, rendition_name, caller)
+        file = _signable(found, caller)
         signer = UrlSigner(await self._keyring.keys())
         return self._link(signer, file, rendition, rendition_name, disposition, expires_in)
 
@@ -123,7 +145,7 @@ class DownloadService:
             return [
                 self._link(
                     signer,
-                    _readable(files.get(item.file_id), caller),
+                    _signable(files.get(item.file_id), caller),
                     renditions.get((item.file_id, item.rendition or "")),
                     item.rendition,
                     item.disposition,
@@ -151,14 +173,12 @@ class DownloadService:
         )
         expires_at = datetime.now(UTC).replace(microsecond=0) + expires_in
         if self._presigner is not None:
-            url = self._presigner.presign_download(
-                found.key,
-                expires_in=expires_in,
-                content_type=found.content_type,
-                content_disposition=found.content_disposition,
-            )
-            return SignedLink(url, expires_at)
+            return SignedLink(_presigned(self._presigner, found, expires_in), expires_at)
         return SignedLink(self._sign(signer, file, name, disposition, expires_at), expires_at)
+
+    def _content_url(self, file: File, disposition: Disposition | None) -> str:
+        query = f"?disposition={disposition}" if disposition is not None else ""
+        return f"{self._base_url}/v1/files/{file.id}/content{query}"
 
     def _sign(
         self,
@@ -176,10 +196,12 @@ class DownloadService:
         return self._base_url + signed
 
     async def _load(
-        self, file_id: UUID, rendition_name: str | None, *, statement: Select[File] = queries.BARE_FILE
+        self, file_id: UUID, rendition_name: str | None, caller: Caller | None
     ) -> tuple[File | None, Rendition | None]:
+        parameters = {"file_id": file_id, "for_admin": caller is not None and caller.is_admin}
+
         def load(session: Session) -> tuple[File | None, Rendition | None]:
-            file = session.scalars(statement, {"file_id": file_id}).one_or_none()
+            file = session.scalars(queries.SERVED_FILE, parameters).one_or_none()
             # No rendition has a NUL in its name, and PostgreSQL takes none in a parameter.
             if file is None or rendition_name is None or "\0" in rendition_name:
                 return file, None
@@ -221,6 +243,23 @@ def _readable(file: File | None, caller: Caller | None) -> File:
         raise file_not_found()
     check_downloadable(file)
     return file
+
+
+def _signable(file: File | None, caller: Caller) -> File:
+    """A public file may be read by all, but given away by its owner alone, who may hide it again."""
+    if file is None or not may_sign(file, caller):
+        raise file_not_found()
+    check_downloadable(file)
+    return file
+
+
+def _presigned(presigner: PresignsDownloads, found: Representation, expires_in: timedelta) -> str:
+    return presigner.presign_download(
+        found.key,
+        expires_in=expires_in,
+        content_type=found.content_type,
+        content_disposition=found.content_disposition,
+    )
 
 
 def _cache_of(file: File) -> str:

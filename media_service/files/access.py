@@ -20,8 +20,11 @@ def checked_owner(file: File | None, caller: Caller) -> File:
 
 def may_read(file: File, caller: Caller | None) -> bool:
     """Whether a caller, or nobody, may read the bytes of a file."""
-    if file.visibility is Visibility.PUBLIC:
-        return True
+    return file.visibility is Visibility.PUBLIC or may_sign(file, caller)
+
+
+def may_sign(file: File, caller: Caller | None) -> bool:
+    """Whether a caller may read a file however visible it is, and so may give it away by signed URLs."""
     return caller is not None and caller.has(Scope.FILES_READ) and caller.may_see(file.owner_id)
 
 

@@ -18,9 +18,10 @@ import structlog
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import MaxConnectionsError, RedisError
+from redis.exceptions import MaxConnectionsError
 
 from media_service.auth.scopes import Caller
+from media_service.redis_failures import REDIS_FAILURES
 
 log = structlog.get_logger(__name__)
 
@@ -115,7 +116,7 @@ class AnswerCache:
             answer = await call()
         except MaxConnectionsError:
             return None
-        except (RedisError, OSError) as error:
+        except REDIS_FAILURES as error:
             self._rests_until = time.monotonic() + REST_SECONDS
             if not self._is_away:
                 log.warning("cache.unavailable", error=type(error).__name__)

@@ -3,7 +3,6 @@
 from dataclasses import astuple, dataclass
 from uuid import UUID
 
-from media_service import __version__
 from media_service.auth.scopes import Caller
 from media_service.files.cache import AnswerCache, Entry, Place, place_of
 from media_service.files.ordering import FileOrder
@@ -27,20 +26,17 @@ class PageQuery:
 class FileDescriptions:
     """Answers to GET, ready to be sent."""
 
-    def __init__(
-        self, files: FileService, presenter: FilePresenter, *, cache: AnswerCache | None, base_url: str
-    ) -> None:
+    def __init__(self, files: FileService, presenter: FilePresenter, *, cache: AnswerCache | None) -> None:
         self._files = files
         self._presenter = presenter
         self._cache = cache
-        self._namespace = f"{__version__} {base_url}"
 
     def place_of_page(self, caller: Caller, query: PageQuery) -> Place | None:
         """Where a page is kept, which also gives its tag; None for an admin, who sees everybody's files."""
         if caller.is_admin:
             return None
         question = [*astuple(query.wanted)[1:], query.order, query.cursor, query.limit]
-        return place_of(caller, "page", question, namespace=self._namespace)
+        return place_of(caller, "page", question, namespace=self._presenter.namespace)
 
     async def page(self, caller: Caller, query: PageQuery, place: Place | None) -> Entry:
         """A page of the caller's files. Raises MediaServiceError (bad cursor)."""
@@ -61,12 +57,13 @@ class FileDescriptions:
 
     async def file(self, file_id: UUID, caller: Caller) -> Entry:
         """The description of one file. Raises MediaServiceError (not found)."""
-        place = place_of(caller, "file", [file_id.hex], namespace=self._namespace)
+        place = place_of(caller, "file", [file_id.hex], namespace=self._presenter.namespace)
         if self._cache is not None and (kept := await self._cache.get(place)):
             return kept
         file = await self._files.get(file_id, caller)
         shown = self._presenter.file(file, file.renditions)
-        entry = Entry(json_body(shown).body, shown.etag)
+        found = json_body(shown, etag=self._presenter.entity_tag(shown.etag))
+        entry = Entry(found.body, found.etag)
         # An admin sees files of others, too, of whose revision nothing is known here.
         if self._cache is not None and file.owner_id == caller.owner_id:
             await self._cache.put(place, entry)

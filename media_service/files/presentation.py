@@ -1,9 +1,12 @@
 """From a file's rows to what clients see. API room, though it only computes."""
 
+import hashlib
+import re
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
+from media_service import __version__
 from media_service.files.models import File, Rendition
 from media_service.files.schemas import FileOut, FileUrls, RenditionOut, StatusReason
 
@@ -16,6 +19,16 @@ class FilePresenter:
 
     def __init__(self, base_url: str) -> None:
         self._base_url = base_url
+        self.namespace = f"{__version__} {base_url}"
+        """All that shapes what is shown and is not in the database."""
+        self._edition = hashlib.sha256(self.namespace.encode()).hexdigest()[:8]
+
+    def entity_tag(self, record_tag: str) -> str:
+        """The tag of a whole description: the record's own, and who describes it. `names_version` takes both.
+
+        After an upgrade or with another public URL the same record is described in other words.
+        """
+        return f'{record_tag[:-1]}-{self._edition}"'
 
     def file(self, file: File, renditions: list[Rendition]) -> FileOut:
         """The whole description of a file."""
@@ -71,3 +84,8 @@ class FilePresenter:
 def record_etag(version: int) -> str:
     """The entity tag of a record: its version (the content's tag is another)."""
     return f'"{version}"'
+
+
+def names_version(tag: str, version: int) -> bool:
+    """Whether a tag is that of a record of this version, or of a description of it."""
+    return re.fullmatch(rf'"{version}(-[0-9a-f]{{8}})?"', tag) is not None

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Delete, Select, Update, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Boolean, Delete, Select, Update, bindparam, delete, insert, or_, select, update
 from sqlalchemy.orm import selectinload
 from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 
@@ -40,13 +40,15 @@ def file_by_id(file_id: UUID) -> Select[File]:
 INSERT_FILES = insert(File.metadata.tables[File.__tablename__])
 """Rows come as dictionaries (`Base.column_values`)."""
 
-BARE_FILE: Select[File] = select(File).where(File.id == bindparam("file_id"))
-"""A file alone, by `file_id`; built once, since every download asks it."""
-
-FILE_OF_ENABLED_OWNER: Select[File] = BARE_FILE.join(User, User.id == File.owner_id).where(
-    User.disabled_at.is_(None)
+SERVED_FILE: Select[File] = (
+    select(File)
+    .join(User, User.id == File.owner_id)
+    .where(
+        File.id == bindparam("file_id"),
+        or_(User.disabled_at.is_(None), bindparam("for_admin", type_=Boolean)),
+    )
 )
-"""The same unless its owner is disabled: what a signed URL may give."""
+"""A file alone, by `file_id`; of a disabled owner only `for_admin`. Built once: every download asks it."""
 
 
 def bare_file_by_id(file_id: UUID) -> Select[File]:
@@ -109,13 +111,21 @@ def files_lacking(
 
 
 def change_file(
-    file_id: UUID, *, version: int, at: datetime, changes: dict[str, Any]
+    file_id: UUID, *, version: int, at: datetime, changes: dict[str, Any], ends_urls: bool
 ) -> ReturningUpdate[int]:
-    """Change a record that still has `version` (compare-and-set); no row means that it moved on."""
+    """Change a record that still has `version` (compare-and-set); no row means that it moved on.
+
+    `ends_urls`: those of the file that the service signed so far.
+    """
     return (
         update(File)
         .where(File.id == file_id, File.version == version)
-        .values(**changes, version=File.version + 1, updated_at=at)
+        .values(
+            **changes,
+            version=File.version + 1,
+            updated_at=at,
+            url_epoch=File.url_epoch + int(ends_urls),
+        )
         .returning(File.version)
         .execution_options(synchronize_session=False)
     )

@@ -35,7 +35,9 @@ router = APIRouter(
     dependencies=[Depends(RateLimit(RateClass.READ, changes=RateClass.WRITE))],
 )
 
-IfMatch = Annotated[str | None, Header(description="The record's `etag`: act only if it has not changed.")]
+IfMatch = Annotated[
+    str | None, Header(description="The record's `etag`, or its `ETag`: act only if it has not changed.")
+]
 
 
 @router.get(
@@ -93,7 +95,9 @@ async def change_file(
     """Change any of `filename`, `visibility`, `tags` and `custom`."""
     changes = change.model_dump(exclude_unset=True)
     file = await files.change(file_id, caller, changes, if_match=if_match)
-    return _with_etag(response, presenter.file(file, file.renditions))
+    shown = presenter.file(file, file.renditions)
+    response.headers["ETag"] = presenter.entity_tag(shown.etag)
+    return shown
 
 
 @router.put("/files/{file_id}", responses=problems(400, 401, 403, 404, 409, 412, 413, 422))
@@ -108,7 +112,9 @@ async def replace_file(
 ) -> FileOut:
     """Replace `filename`, `visibility`, `tags` and `custom`, all of them."""
     file = await files.change(file_id, caller, replacement.model_dump(), if_match=if_match)
-    return _with_etag(response, presenter.file(file, file.renditions))
+    shown = presenter.file(file, file.renditions)
+    response.headers["ETag"] = presenter.entity_tag(shown.etag)
+    return shown
 
 
 @router.delete(
@@ -158,8 +164,3 @@ async def process_file(
 async def revoke_urls(file_id: UUID, caller: Writer, files: Files) -> None:
     """End all of a file's URLs that the service signed (those of S3 live on to their expiry)."""
     await files.revoke_urls(file_id, caller)
-
-
-def _with_etag(response: Response, file: FileOut) -> FileOut:
-    response.headers["ETag"] = file.etag
-    return file

@@ -88,6 +88,14 @@ class RateLimiter:
     def has_limit(self, rate_class: RateClass) -> bool:
         return self._limits.get(rate_class) is not None
 
+    def is_open(self, rate_class: RateClass, subject: Subject) -> bool:
+        """Count nothing. False for whom was refused here a moment ago."""
+        try:
+            self.check_open(rate_class, subject)
+        except MediaServiceError:
+            return False
+        return True
+
     def check_open(self, rate_class: RateClass, subject: Subject) -> None:
         """Count nothing. Raises MediaServiceError (rate limited) for whom was refused here a moment ago."""
         limit = self._limits.get(rate_class)

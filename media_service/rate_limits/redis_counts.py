@@ -11,9 +11,9 @@ from limits.aio.storage import RedisStorage
 from redis.asyncio import BlockingConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from media_service.rate_limits.counts import CountsUnavailableError
+from media_service.redis_failures import REDIS_FAILURES
 
 log = structlog.get_logger(__name__)
 
@@ -23,9 +23,6 @@ CONNECTIONS = 20
 PAUSE = timedelta(seconds=5)
 """After a failure, until Redis is asked again, by one request: while it hangs, that one waits in vain, once
 in so many seconds. Longer leaves requests uncounted for longer once it is back."""
-
-_FAILURES = (RedisError, OSError, RuntimeError)
-"""A timeout is an OSError; uvloop says RuntimeError when the other side closed the connection before."""
 
 T = TypeVar("T")
 
@@ -68,7 +65,7 @@ class RedisCounts:
         try:
             async with asyncio.timeout(self._patience_seconds):
                 answer = await question()
-        except _FAILURES as error:
+        except REDIS_FAILURES as error:
             self._note_failure(error)
             raise CountsUnavailableError from error
         self._note_success()

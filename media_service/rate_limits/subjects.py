@@ -34,6 +34,11 @@ def account_subject(name: str) -> Subject:
     return Subject(_digest(b"account", name.encode(errors="replace")), is_known=False)
 
 
+def credential_origin_subject(origin: str) -> Subject:
+    """A key or a login that was made here, and may have ended."""
+    return Subject(_digest(b"origin", origin.encode()), is_known=False)
+
+
 def pair_subject(one: Subject, other: Subject) -> Subject:
     return Subject(_digest(b"pair", f"{one.digest}/{other.digest}".encode()), is_known=False)
 

@@ -17,7 +17,9 @@ class RateLimitFields:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        # Into this scope and not into a copy: what the router adds to it is for the log line.
         standings: list[Standing] = []
+        scope[STANDINGS] = standings
 
         async def send_with_fields(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -26,4 +28,4 @@ class RateLimitFields:
                     headers.setdefault(name, value)  # a refusal has its own
             await send(message)
 
-        await self._app({**scope, STANDINGS: standings}, receive, send_with_fields)
+        await self._app(scope, receive, send_with_fields)

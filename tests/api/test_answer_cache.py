@@ -286,6 +286,20 @@ def test_description_is_not_modified_until_it_is(processes: Processes, owner: Ow
             assert server.client.get(path, headers=known).status_code == 200
 
 
+def test_description_is_new_under_another_public_url(
+    processes: Processes, owner: Owner, clean_backend: Backend
+):
+    path = f"/v1/files/{upload(processes.first, owner, filename='first.txt')}"
+    known = {**owner.headers, "If-None-Match": get(processes.first, owner, path).headers["ETag"]}
+    with ApiServer(clean_backend.settings, public_url="https://moved.example.org") as moved:
+        answer = moved.client.get(path, headers=known)
+        assert answer.status_code == 200
+        assert answer.json()["urls"]["self"] == f"https://moved.example.org{path}"
+        for tag in (known["If-None-Match"], answer.json()["etag"]):
+            headers = {**owner.headers, "If-Match": tag}  # it is the same record
+            assert moved.client.patch(path, headers=headers, json={}).status_code == 200
+
+
 def keys_of(redis: Redis, owner: Owner) -> list[bytes]:
     return sorted(redis.scan_iter(f"media-cache:*:{owner.id.hex}:*"))
 

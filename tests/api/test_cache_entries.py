@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from media_service.auth.scopes import Account, Caller
 from media_service.files.cache import MAX_ENTRY_BYTES, AnswerCache, Entry, Place, cache_client, place_of
@@ -125,3 +127,19 @@ def test_requests_that_are_cut_leave_no_answer_for_the_next_one(valkey: ValkeySe
                 assert found is None or found.body == str(number).encode()
 
     with_cache(valkey, scenario)
+
+
+class ClosedRedis(Redis):
+    """A client whose connection was closed by the other side in the moment before it writes, under uvloop."""
+
+    async def execute_command(self, *_: Any, **__: Any) -> Any:
+        raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+
+
+def test_connection_that_was_closed_under_uvloop_is_an_outage():
+    async def use() -> None:
+        cache = AnswerCache(ClosedRedis(), ttl=timedelta(minutes=1))
+        assert await cache.get(place()) is None
+        await cache.put(place(), ENTRY)
+
+    asyncio.run(use())

@@ -15,7 +15,7 @@ from media_service.models import new_id, utc_now
 from media_service.storage.exceptions import StorageUnavailableError
 from media_service.tables import File, Rendition
 from tests.support.api_server import ApiServer
-from tests.support.backends import Backend, Owner
+from tests.support.backends import ADMIN, Backend, Owner
 from tests.support.problems import assert_problem
 from tests.support.raw_http import RawConnection
 from tests.support.storages import RaisingStorage, WrappedStorage
@@ -380,6 +380,28 @@ def test_public_file_is_read_by_strangers_and_by_keys_without_the_scope(
     writer = clean_backend.add_owner(scopes=("files:write",))
     for headers in (stranger.headers, writer.headers):
         assert server.client.get(f"/v1/files/{file_id}/content", headers=headers).status_code == 200
+
+
+def test_public_file_of_a_disabled_owner_is_there_for_admins_alone(
+    server: ApiServer, owner: Owner, stranger: Owner, clean_backend: Backend
+):
+    file_id = add_file(clean_backend, owner, visibility=Visibility.PUBLIC)
+    add_rendition(clean_backend, file_id)
+    paths = [f"/v1/files/{file_id}/{path}" for path in ("content", "renditions/thumb/content", "download")]
+
+    def set_disabled(*, disabled: bool) -> None:
+        answer = server.client.patch(f"/v1/users/{owner.id}", headers=ADMIN, json={"disabled": disabled})
+        assert answer.status_code == 200
+
+    set_disabled(disabled=True)
+    for path in paths:
+        # As for a file that never was.
+        assert_problem(server.client.get(path), 401, "missing-credentials")
+        assert_problem(server.client.get(path, headers=stranger.headers), 404, "not-found")
+        assert server.client.get(path, headers=ADMIN, follow_redirects=True).content == DATA
+    set_disabled(disabled=False)
+    for path in paths:
+        assert server.client.get(path, follow_redirects=True).content == DATA
 
 
 def test_file_made_private_again_is_a_401_for_strangers(

@@ -4,6 +4,7 @@ The servers believe `X-Forwarded-For`, so that each test comes from addresses of
 """
 
 import itertools
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +14,22 @@ import http_sf
 import httpx2
 import pytest
 import redis
+from sqlalchemy import event
 
+from media_service.auth.issued_keys import PAUSE_SECONDS
 from media_service.auth.models import Role, User
 from media_service.files.models import File
-from media_service.models import new_id
+from media_service.models import new_id, utc_now
 from tests.support import images
-from tests.support.accounts import PASSWORD, Account, make_key
+from tests.support.accounts import (
+    PASSWORD,
+    Account,
+    log_in,
+    login_of,
+    make_key,
+    make_upload_token,
+    refresh,
+)
 from tests.support.api_server import ApiServer
 from tests.support.backends import ADMIN, Backend, Owner
 from tests.support.logs import lines_of, written_log
@@ -230,15 +241,93 @@ def test_wrong_credentials_are_limited_and_good_ones_from_the_same_address_go_on
     assert limited.client.get("/v1/me", headers=owner.headers | address).status_code == 200
 
 
-def test_guess_beyond_the_limit_is_refused_even_if_it_is_right(
-    limited: ApiServer, owner: Owner, clean_backend: Backend
+def shut(server: ApiServer, address: dict[str, str]) -> None:
+    """Somebody at this address sends too many wrong keys."""
+    guesses = [{"X-API-Key": f"msk_{new_id()}", **address} for _ in range(6)]
+    statuses = [server.client.get("/v1/me", headers=guess).status_code for guess in guesses]
+    assert statuses == [401] * 5 + [429]
+
+
+def statements_of(server: ApiServer) -> list[str]:
+    """What is asked of the database from here on."""
+    found: list[str] = []
+
+    def note(*about: Any) -> None:
+        if about[2].startswith("SELECT"):
+            found.append(about[2])
+
+    event.listen(
+        server.app.state.identity._database._threads._database._engine, "before_cursor_execute", note
+    )
+    return found
+
+
+def test_credentials_that_were_never_used_are_good_at_an_address_of_guesses(
+    limited: ApiServer, owner: Owner, account: Account
 ):
+    login = log_in(limited, account)
+    _, upload_token = make_upload_token(limited, login.headers)
     address = new_address()
-    for _ in range(6):
-        limited.client.get("/v1/me", headers={"X-API-Key": f"msk_{new_id()}", **address})
-    found = clean_backend.add_owner()
-    assert limited.client.get("/v1/me", headers=found.headers | address).status_code == 429
-    assert limited.client.get("/v1/me", headers=found.headers | new_address()).status_code == 200
+    shut(limited, address)
+    refreshed = login_of(refresh(limited, login.refresh_token))
+    for headers in (owner.headers, login.headers, refreshed.headers):
+        assert limited.client.get("/v1/me", headers=headers | address).status_code == 200
+    uploaded = limited.client.post("/v1/files", headers=upload_token | address, content=b"x")
+    assert uploaded.status_code == 201
+
+
+def test_made_up_credentials_beyond_the_limit_cost_the_database_next_to_nothing(limited: ApiServer):
+    address = new_address()
+    shut(limited, address)
+    statements = statements_of(limited)
+
+    def guess(_: int) -> int:
+        headers = {"X-API-Key": f"msk_{new_id()}", **address}
+        return limited.client.get("/v1/me", headers=headers).status_code
+
+    started = time.monotonic()
+    with ThreadPoolExecutor(16) as pool:
+        assert set(pool.map(guess, range(96))) == {429}
+    assert 1 <= len(statements) <= 2 + (time.monotonic() - started) / PAUSE_SECONDS
+
+
+def test_forged_token_at_an_address_of_guesses_is_a_401_without_a_look(limited: ApiServer, account: Account):
+    login = log_in(limited, account)
+    address = new_address()
+    shut(limited, address)
+    statements = statements_of(limited)
+    head, body, signature = login.access_token.split(".")
+    for forged in (f"{head}.{body}.{signature[::-1]}", f"{head}.{body[::-1]}.{signature}"):
+        headers = {"Authorization": f"Bearer {forged}", **address}
+        assert_problem(limited.client.get("/v1/me", headers=headers), 401, "invalid-credentials")
+    assert statements == []
+
+
+def test_credential_that_ended_a_moment_ago_is_a_401_at_an_address_of_guesses(
+    limited: ApiServer, account: Account
+):
+    login, address = log_in(limited, account), new_address()
+    shut(limited, address)
+    assert limited.client.post("/v1/auth/logout", headers=login.headers | address).status_code == 204
+    answer = limited.client.get("/v1/me", headers=login.headers | address)
+    assert_problem(answer, 401, "invalid-credentials")
+
+
+@pytest.mark.parametrize("kind", ["key", "login"])
+def test_credential_that_ended_has_few_looks_at_an_address_of_guesses(
+    limited: ApiServer, clean_backend: Backend, account: Account, kind: str
+):
+    if kind == "key":
+        headers = clean_backend.add_owner(revoked_at=utc_now()).headers
+    else:
+        headers = log_in(limited, account).headers
+        assert limited.client.post("/v1/auth/logout", headers=headers).status_code == 204
+    # Not taken for a good one any more.
+    assert limited.client.get("/v1/me", headers=headers | new_address()).status_code == 401
+    address = new_address()
+    shut(limited, address)
+    statuses = [limited.client.get("/v1/me", headers=headers | address).status_code for _ in range(7)]
+    assert statuses == [401] * 5 + [429] * 2
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from uuid import UUID
 import httpx2
 import pytest
 
+from media_service.files.lifecycle import Visibility
 from media_service.models import new_id, utc_now
 from tests.api.test_content import DATA, add_file, add_rendition
 from tests.support.api_server import ApiServer
@@ -316,12 +317,79 @@ def test_download_redirects_to_a_signed_url(
     assert downloaded.headers["Content-Disposition"].startswith("attachment; ")
 
 
-def test_public_file_is_redirected_without_credentials(
-    server: ApiServer, owner: Owner, clean_backend: Backend, anyone: httpx2.Client
+@pytest.fixture
+def public_id(server: ApiServer, owner: Owner, clean_backend: Backend) -> UUID:
+    public = add_file(clean_backend, owner, visibility=Visibility.PUBLIC)
+    add_rendition(clean_backend, public)
+    return public
+
+
+def test_strangers_are_redirected_to_a_public_file_by_nothing_that_outlives_a_cache(
+    server: ApiServer, stranger: Owner, clean_backend: Backend, anyone: httpx2.Client, public_id: UUID
 ):
-    file_id = add_file(clean_backend, owner, visibility="public")
-    answer = server.client.get(f"/v1/files/{file_id}/download")
-    assert anyone.get(answer.headers["Location"]).content == DATA
+    for headers in ({}, stranger.headers):
+        answer = server.client.get(
+            f"/v1/files/{public_id}/download", headers=headers, params={"disposition": "attachment"}
+        )
+        assert (answer.status_code, answer.headers["Cache-Control"]) == (307, "no-store")
+        location = answer.headers["Location"]
+        if clean_backend.is_s3:
+            assert dict(parse_qsl(urlsplit(location).query))["X-Amz-Expires"] == "300"
+        else:
+            assert location == f"{server.base_url}/v1/files/{public_id}/content?disposition=attachment"
+        downloaded = anyone.get(location)
+        assert downloaded.content == DATA
+        assert downloaded.headers["Content-Disposition"].startswith("attachment; ")
+
+
+def test_owner_and_admin_are_redirected_to_a_public_file_for_the_usual_time(
+    server: ApiServer, owner: Owner, clean_backend: Backend, public_id: UUID
+):
+    for headers in (owner.headers, ADMIN):
+        location = server.client.get(f"/v1/files/{public_id}/download", headers=headers).headers["Location"]
+        query = dict(parse_qsl(urlsplit(location).query))
+        if clean_backend.is_s3:
+            assert query["X-Amz-Expires"] == "900"
+        else:
+            assert int(query["exp"]) > time.time() + 800
+
+
+@pytest.mark.parametrize("rendition", [None, "thumb"])
+def test_public_file_of_another_owner_is_not_given_away(
+    server: ApiServer, stranger: Owner, public_id: UUID, rendition: str | None
+):
+    query = {} if rendition is None else {"rendition": rendition}
+    one = server.client.get(f"/v1/files/{public_id}/url", headers=stranger.headers, params=query)
+    items = [{"file_id": str(public_id), **query}]
+    many = server.client.post("/v1/urls", headers=stranger.headers, json={"items": items})
+    for answer in (one, many):
+        assert_problem(answer, 404, "not-found")
+
+
+@pytest.mark.parametrize("method", ["PATCH", "PUT"])
+def test_own_signed_urls_end_when_a_public_file_turns_private(
+    server: ApiServer,
+    owner: Owner,
+    clean_backend: Backend,
+    anyone: httpx2.Client,
+    public_id: UUID,
+    method: str,
+):
+    def change(**changes: Any) -> None:
+        body = {"filename": "x.jpg", "tags": [], "custom": {}, **changes} if method == "PUT" else changes
+        path = f"/v1/files/{public_id}"
+        assert server.client.request(method, path, headers=owner.headers, json=body).status_code == 200
+
+    url = sign(server, owner, public_id)
+    change(visibility="public")
+    assert anyone.get(url).status_code == 200
+    change(visibility="private")
+    if only_local(clean_backend):
+        assert_problem(anyone.get(url), 403, "bad-signature")
+    of_private = sign(server, owner, public_id)
+    change(visibility="private")
+    change(visibility="public")
+    assert anyone.get(of_private).status_code == 200
 
 
 @pytest.mark.parametrize("expires_in", [0, -1, 604_801, "x"])
