@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from media_service.auth.models import ApiKey, LoginSession, Role, UploadToken, User
+from media_service.auth.scopes import Scope
 from media_service.files.models import File
 from media_service.jobs.models import Job, JobKind
 from media_service.models import new_id
@@ -94,6 +95,39 @@ def test_first_admin_sets_a_password_with_the_key_alone_once(server: ApiServer):
 def test_narrow_key_of_a_user_without_password_sets_none(server: ApiServer, owner: Owner):
     answer = change_me(server, owner.headers, email="me@example.org", password=PASSWORD)
     assert_problem(answer, 403, "missing-scope", scope="keys")
+
+
+@pytest.mark.parametrize(
+    ("role", "scopes", "lacks"),
+    [
+        (Role.ADMIN, ("keys",), "admin"),
+        (Role.ADMIN, tuple(scope for scope in Scope if scope != "admin"), "admin"),
+        (Role.USER, ("keys",), "files:delete"),
+    ],
+)
+def test_key_that_may_do_less_than_its_user_sets_no_first_password(
+    server: ApiServer, clean_backend: Backend, role: Role, scopes: tuple[str, ...], lacks: str
+):
+    owner = clean_backend.add_owner(scopes=scopes, role=role)
+    answer = change_me(server, owner.headers, email="me@example.org", password=PASSWORD)
+    assert_problem(answer, 403, "missing-scope", scope=lacks)
+    assert ask_for_tokens(server, "me@example.org").status_code == 401
+
+
+def test_key_of_all_scopes_of_a_user_without_password_sets_one(server: ApiServer, clean_backend: Backend):
+    scopes = tuple(scope for scope in Scope if scope is not Scope.ADMIN)
+    owner = clean_backend.add_owner(scopes=scopes)
+    assert change_me(server, owner.headers, email="me@example.org", password=PASSWORD).status_code == 200
+    assert ask_for_tokens(server, "me@example.org").status_code == 200
+
+
+def test_narrow_key_changes_no_profile_even_with_the_password(server: ApiServer):
+    login = log_in(server, make_account(server))
+    _, narrow = make_key(server, login.headers, "files:read")
+    _, wide = make_key(server, login.headers, "keys")
+    body = {"password": NEW_PASSWORD, "current_password": PASSWORD}
+    assert_problem(change_me(server, narrow, **body), 403, "missing-scope", scope="keys")
+    assert change_me(server, wide, **body).status_code == 200
 
 
 def test_users_are_made_listed_and_described_by_admins(server: ApiServer):
