@@ -111,6 +111,16 @@ async def get_caller(caller: Annotated[Caller | None, Depends(get_visitor)]) -> 
     return caller
 
 
+async def get_account_holder(caller: Annotated[Caller, Depends(get_caller)]) -> Caller:
+    """A caller who may try to change the user's own address and password: a login, or a key with `keys`.
+
+    A key that was given away for less gets no chance to guess the password.
+    """
+    if caller.session_id is None and not caller.has(Scope.KEYS):
+        raise missing_scope(Scope.KEYS)
+    return caller
+
+
 class RequireScope:
     """A dependency that lets a caller pass who holds a scope."""
 

@@ -62,10 +62,11 @@ class RateLimitSettings(BaseModel):
     """Logins from one address, at any account: stops who tries one password at many. An office behind one
     address shares it."""
     rate_limit_password: RateSetting = Limit(10, MINUTE)
-    """Attempts at the password of one account from one address; also changes of one's own password."""
+    """Attempts at the password of one account from one address; at changing the own, with one credential."""
     rate_limit_account: RateSetting = Limit(20, MINUTE)
     """Attempts at one account from all addresses that it was not used from in the last 30 days: stops many
-    machines that guess together. Lower lets them lock the owner out of new places more easily."""
+    machines that guess together. Lower lets them lock the owner out of new places more easily. Also attempts
+    at changing one's own password, with all credentials together."""
     rate_limit_register: RateSetting = Limit(20, HOUR)
     """Registrations from one address."""
     rate_limit_credentials: RateSetting = Limit(300, MINUTE)
