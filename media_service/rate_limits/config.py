@@ -1,5 +1,6 @@
 """Settings of how often one client may do what. Core room."""
 
+import re
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -24,7 +25,8 @@ def parse_limit(value: Any) -> Any:
         items = parse_many(value)
     except ValueError:
         items = []
-    if len(items) != 1 or items[0].amount < 1:
+    # Of "1/0 seconds" the library makes 1/second.
+    if len(items) != 1 or any(int(number) < 1 for number in re.findall(r"\d+", value)):
         raise ValueError(f"must be one limit such as 600/minute or 5 per 10 seconds, or {OFF}")
     return Limit(items[0].amount, items[0].get_expiry())
 
