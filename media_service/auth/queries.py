@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Delete, Select, Update, bindparam, delete, or_, select, update
+from sqlalchemy import Delete, Select, Update, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
@@ -32,8 +32,8 @@ _ACCOUNT = (
 )
 """The fields of `scopes.Account`, in their order."""
 
-KEY_BY_DIGEST: Select[UUID, UUID, list[str], Role, int | None, int | None, int, int, int] = (
-    select(ApiKey.id, ApiKey.owner_id, ApiKey.scopes, User.role, *_ACCOUNT)
+KEY_BY_DIGEST: Select[UUID, UUID, list[str], datetime | None, Role, int | None, int | None, int, int, int] = (
+    select(ApiKey.id, ApiKey.owner_id, ApiKey.scopes, ApiKey.expires_at, User.role, *_ACCOUNT)
     .join(User, User.id == ApiKey.owner_id)
     .where(
         ApiKey.key_sha256 == bindparam("key_sha256"),
@@ -42,7 +42,7 @@ KEY_BY_DIGEST: Select[UUID, UUID, list[str], Role, int | None, int | None, int, 
         User.disabled_at.is_(None),
     )
 )
-"""A usable key by the digest of the whole key: its id, its owner, its scopes, its owner's role and account.
+"""A usable key by the digest of the whole key: id, owner, scopes, expiry, and its owner's role and account.
 
 Asked by every request, so it is built once: building a statement costs more than running it.
 """
@@ -159,6 +159,18 @@ def list_keys(owner_id: UUID, *, after: UUID | None, limit: int) -> Select[ApiKe
     if after is not None:
         statement = statement.where(ApiKey.id < after)
     return statement.order_by(ApiKey.id.desc()).limit(limit)
+
+
+def count_live_keys(owner_id: UUID, *, at: datetime) -> Select[int]:
+    return (
+        select(func.count())
+        .select_from(ApiKey)
+        .where(
+            ApiKey.owner_id == owner_id,
+            ApiKey.revoked_at.is_(None),
+            or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > at),
+        )
+    )
 
 
 def key_for_change(key_id: UUID) -> Select[ApiKey]:
