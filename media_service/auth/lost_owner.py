@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import IntegrityError
 
+from media_service.dialects import is_of_foreign_key
 from media_service.exceptions import ErrorKind, MediaServiceError
 
 
@@ -21,12 +22,11 @@ def owner_lost() -> MediaServiceError:
 def needing_owner() -> Iterator[None]:
     """Around a transaction whose rows refer to nothing that may go but their owner.
 
-    Raises MediaServiceError (unauthenticated) if the owner is gone. Both databases name the kind of
-    constraint.
+    Raises MediaServiceError (unauthenticated) if the owner is gone.
     """
     try:
         yield
     except IntegrityError as error:
-        if "foreign key" not in str(error.orig).lower():
+        if not is_of_foreign_key(error):
             raise
         raise owner_lost() from error
