@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Delete, Select, Update, bindparam, delete, func, or_, select, update
+from sqlalchemy import Delete, Select, Update, bindparam, delete, func, or_, select, union_all, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
@@ -82,6 +82,16 @@ UPLOAD_TOKEN_BY_DIGEST: Select[
 )
 """A live upload token by the digest of the whole token: the fields of `scopes.UploadGrant`, its owner's id
 after its own, and its owner's account. One that is used up is live: whoever asks is told so."""
+
+
+UNREVOKED_CREDENTIAL = union_all(
+    select(ApiKey.id).where(ApiKey.id == bindparam("credential_id"), ApiKey.revoked_at.is_(None)),
+    select(LoginSession.id).where(
+        LoginSession.id == bindparam("credential_id"), LoginSession.revoked_at.is_(None)
+    ),
+)
+"""Whether a key or a login was not revoked, by its id; run by every upload. Expiry is not asked: what began in
+time may end. Upload tokens are asked for as they are used up."""
 
 
 def any_key() -> Select[ApiKey]:
