@@ -92,6 +92,12 @@ async def get_caller_or_none(
     return caller
 
 
+def known_caller(request: Request) -> Caller | None:
+    """The caller, if the request came far enough to be asked for one."""
+    caller: Caller | None = request.scope.get(_CALLER)
+    return caller
+
+
 async def identify_caller(request: Request) -> Caller | None:
     """What `get_caller_or_none` gives, where no dependency can run yet."""
     credential = await get_credential(await _bearer(request), None, await _api_key(request))
