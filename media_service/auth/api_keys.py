@@ -92,7 +92,7 @@ class ApiKeys:
                 raise MediaServiceError(
                     ErrorKind.CONFLICT,
                     "key-of-a-setting",
-                    "This key is the setting MEDIA_ADMIN_API_KEY; change it there and start anew.",
+                    "This key is the setting MEDIA_ADMIN_API_KEY; change or remove that and start anew.",
                 )
             key.revoked_at = utc_now()
         log.info("api_key.revoked", key_id=str(key_id))
