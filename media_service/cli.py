@@ -35,6 +35,8 @@ app = typer.Typer(
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
+API_SECRETS = frozenset({"MEDIA_ADMIN_API_KEY"})
+"""Variables that no process but the API has use for: those that open files of strangers get none of them."""
 CLEAN_UP_SECONDS = 5
 """For leaving nothing behind after requests were cut."""
 WORKER_GRACE_SECONDS = 35
@@ -250,13 +252,14 @@ def _rotate(settings: Settings, table: type[KeptSecret], *, lifetime: timedelta,
 def _children(settings: Settings) -> list[Child]:
     """What the whole service consists of, in the order of start."""
     env = {"PYTHONPATH": str(PROJECT_ROOT)}
-    child = partial(Child, max_backoff_seconds=settings.restart_max_pause.total_seconds())
+    pause_seconds = settings.restart_max_pause.total_seconds()
+    child = partial(Child, max_backoff_seconds=pause_seconds, without=API_SECRETS)
     children = []
     if settings.redis_url is None:
         bundled = embedded.prepare(settings.data_dir)
         children.append(child("redis", bundled.argv, ready=bundled.is_ready))
     # A setting that only the workers know must stop the start too, not make them die again and again.
-    children.append(Child("check", [sys.executable, "-m", "workers", "check"], env=env, once=True))
+    children.append(child("check", [sys.executable, "-m", "workers", "check"], env=env, once=True))
     # The API comes last: the start is over when it answers, and the others load meanwhile.
     worker = [sys.executable, "-m", "workers", "worker"]
     waited_for = f"--lanes={Lane.RENDER}"
@@ -275,6 +278,7 @@ def _children(settings: Settings) -> list[Child]:
             env=env,
             grace_seconds=_api_seconds_to_end(settings),
             ready=_answers(settings),
+            without=(),
         )
     )
     return children

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import URL, BigInteger, Connection, Engine, event, literal, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import IntegrityError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -58,9 +58,17 @@ def _with_driver(url: URL, *, sqlite: str) -> URL:
 
 
 def engine_options(url: URL, *, pool_size: int) -> dict[str, Any]:
-    """Keyword arguments for `create_engine` and `create_async_engine`."""
+    """Keyword arguments for `create_engine` and `create_async_engine`.
+
+    Errors of SQL reach the log, and parameters are digests, addresses and names: they stay out.
+    """
     if url.get_backend_name() == "sqlite":
-        return {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": POOL_TIMEOUT_SECONDS * 2}
+        return {
+            "pool_size": pool_size,
+            "max_overflow": 0,
+            "pool_timeout": POOL_TIMEOUT_SECONDS * 2,
+            "hide_parameters": True,
+        }
     milliseconds = int(STATEMENT_TIMEOUT.total_seconds() * 1000)
     return {
         "pool_size": pool_size,
@@ -69,6 +77,7 @@ def engine_options(url: URL, *, pool_size: int) -> dict[str, Any]:
         "pool_recycle": 1800,
         "pool_pre_ping": True,
         "pool_use_lifo": True,
+        "hide_parameters": True,
         "connect_args": {
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
             "options": f"-c statement_timeout={milliseconds} -c lock_timeout=3000 "
@@ -113,9 +122,21 @@ _PASSING = frozenset({"40001", "40P01"})
 """Serialization failure and deadlock (PostgreSQL, "Error Codes"): tried again, the transaction may pass."""
 
 
+_FOREIGN_KEY = "23503"
+"""PostgreSQL's messages may be in the language of its machine, and quote values; its codes do not."""
+
+
 def may_pass_at_once(error: BaseException) -> bool:
     """Whether two transactions got into each other's way, so that the loser may simply run again."""
     return isinstance(error, OperationalError) and getattr(error.orig, "sqlstate", None) in _PASSING
+
+
+def is_of_foreign_key(error: IntegrityError) -> bool:
+    """Whether a row refers to one that is not there, or is referred to."""
+    state = getattr(error.orig, "sqlstate", None)
+    if state is not None:
+        return bool(state == _FOREIGN_KEY)
+    return str(error.orig) == "FOREIGN KEY constraint failed"  # SQLite's error code says no more
 
 
 @contextmanager

@@ -95,6 +95,12 @@ async def get_caller_or_none(
     return caller
 
 
+def known_caller(request: Request) -> Caller | None:
+    """The caller, if the request came far enough to be asked for one."""
+    caller: Caller | None = request.scope.get(_CALLER)
+    return caller
+
+
 async def identify_caller(request: Request) -> Caller | None:
     """What `get_caller_or_none` gives, where no dependency can run yet."""
     credential = await get_credential(await _bearer(request), None, await _api_key(request))
@@ -111,6 +117,16 @@ async def get_visitor(caller: Annotated[Caller | None, Depends(get_caller_or_non
 async def get_caller(caller: Annotated[Caller | None, Depends(get_visitor)]) -> Caller:
     if caller is None:
         raise missing_credentials()
+    return caller
+
+
+async def get_account_holder(caller: Annotated[Caller, Depends(get_caller)]) -> Caller:
+    """A caller who may try to change the user's own address and password: a login, or a key with `keys`.
+
+    A key that was given away for less gets no chance to guess the password.
+    """
+    if caller.session_id is None and not caller.has(Scope.KEYS):
+        raise missing_scope(Scope.KEYS)
     return caller
 
 

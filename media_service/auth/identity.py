@@ -59,10 +59,15 @@ class Identity:
                 "invalid-credentials",
                 "The API key is unknown, expired or revoked.",
             )
-        key_id, owner_id, scopes, role, quota_bytes, quota_files, *stored = found
+        key_id, owner_id, scopes, expires_at, role, quota_bytes, quota_files, *stored = found
         self._usage.note(key_id)
-        account = Account(quota_bytes, quota_files, *stored)
-        return Caller(owner_id, allowed_scopes(scopes, role), key_id, account)
+        return Caller(
+            owner_id,
+            allowed_scopes(scopes, role),
+            key_id,
+            Account(quota_bytes, quota_files, *stored),
+            expires_at=expires_at,
+        )
 
     async def _by_token(self, text: str) -> Caller:
         token = await self._read(text)

@@ -19,9 +19,9 @@ class KeyOrigin(StrEnum):
     """Where an API key came from."""
 
     SETTING = "setting"
-    """MEDIA_ADMIN_API_KEY; replaced when the setting changes."""
+    """MEDIA_ADMIN_API_KEY; ends when the setting names another one, or none."""
     GENERATED = "generated"
-    """Made at the first start and printed once."""
+    """Made at the first start, or when no admin could come in any more, and printed once."""
     API = "api"
 
 

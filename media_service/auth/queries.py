@@ -10,8 +10,10 @@ from sqlalchemy import (
     Delete,
     Select,
     Update,
+    and_,
     bindparam,
     delete,
+    func,
     or_,
     select,
     union_all,
@@ -19,7 +21,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
+from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert, ReturningUpdate
+from sqlalchemy.sql.elements import ColumnElement
 
 from media_service.auth.models import (
     ApiKey,
@@ -43,8 +46,8 @@ _ACCOUNT = (
 )
 """The fields of `scopes.Account`, in their order."""
 
-KEY_BY_DIGEST: Select[UUID, UUID, list[str], Role, int | None, int | None, int, int, int] = (
-    select(ApiKey.id, ApiKey.owner_id, ApiKey.scopes, User.role, *_ACCOUNT)
+KEY_BY_DIGEST: Select[UUID, UUID, list[str], datetime | None, Role, int | None, int | None, int, int, int] = (
+    select(ApiKey.id, ApiKey.owner_id, ApiKey.scopes, ApiKey.expires_at, User.role, *_ACCOUNT)
     .join(User, User.id == ApiKey.owner_id)
     .where(
         ApiKey.key_sha256 == bindparam("key_sha256"),
@@ -53,7 +56,7 @@ KEY_BY_DIGEST: Select[UUID, UUID, list[str], Role, int | None, int | None, int, 
         User.disabled_at.is_(None),
     )
 )
-"""A usable key by the digest of the whole key: its id, its owner, its scopes, its owner's role and account.
+"""A usable key by the digest of the whole key: id, owner, scopes, expiry, and its owner's role and account.
 
 Asked by every request, so it is built once: building a statement costs more than running it.
 """
@@ -103,8 +106,14 @@ def issued_digests(digests: Collection[str]) -> CompoundSelect[str]:
     )
 
 
-def any_key() -> Select[ApiKey]:
-    return select(ApiKey).limit(1)
+UNREVOKED_CREDENTIAL = union_all(
+    select(ApiKey.id).where(ApiKey.id == bindparam("credential_id"), ApiKey.revoked_at.is_(None)),
+    select(LoginSession.id).where(
+        LoginSession.id == bindparam("credential_id"), LoginSession.revoked_at.is_(None)
+    ),
+)
+"""Whether a key or a login was not revoked, by its id; run by every upload. Expiry is not asked: what began
+in time may end. Upload tokens are asked for as they are used up."""
 
 
 def key_by_digest(key_sha256: str) -> Select[ApiKey]:
@@ -123,12 +132,25 @@ def other_admins(user_id: UUID | None) -> Select[User]:
     return statement if user_id is None else statement.where(User.id != user_id)
 
 
-def delete_other_keys_of_origin(origin: KeyOrigin, *, keep_sha256: str) -> Delete:
+def admins_with_password() -> Select[User]:
+    """Enabled admins who can log in."""
+    return other_admins(None).where(User.email.is_not(None), User.password_hash.is_not(None))
+
+
+def scopes_of_live_admin_keys(*, at: datetime) -> Select[list[str]]:
+    """The scopes of each key that enabled admins may use."""
     return (
-        delete(ApiKey)
-        .where(ApiKey.origin == origin, ApiKey.key_sha256 != keep_sha256)
-        .execution_options(**_SILENT)
+        select(ApiKey.scopes)
+        .join(User, User.id == ApiKey.owner_id)
+        .where(_is_live(at), User.role == Role.ADMIN, User.disabled_at.is_(None))
     )
+
+
+def delete_keys_of_origin(origin: KeyOrigin, *, but_sha256: str | None) -> Delete:
+    statement = delete(ApiKey).where(ApiKey.origin == origin)
+    if but_sha256 is not None:
+        statement = statement.where(ApiKey.key_sha256 != but_sha256)
+    return statement.execution_options(**_SILENT)
 
 
 def insert_user(dialect: str, values: dict[str, Any]) -> ReturningInsert[UUID]:
@@ -180,6 +202,14 @@ def list_keys(owner_id: UUID, *, after: UUID | None, limit: int) -> Select[ApiKe
     return statement.order_by(ApiKey.id.desc()).limit(limit)
 
 
+def count_live_keys(owner_id: UUID, *, at: datetime) -> Select[int]:
+    return select(func.count()).select_from(ApiKey).where(ApiKey.owner_id == owner_id, _is_live(at))
+
+
+def _is_live(at: datetime) -> ColumnElement[bool]:
+    return and_(ApiKey.revoked_at.is_(None), or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > at))
+
+
 def key_for_change(key_id: UUID) -> Select[ApiKey]:
     """A key that was not revoked, locked."""
     return select(ApiKey).where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None)).with_for_update()
@@ -210,6 +240,38 @@ def delete_past_sessions(user_id: UUID, *, at: datetime) -> Delete:
             LoginSession.user_id == user_id,
             or_(LoginSession.expires_at < at, LoginSession.revoked_at.is_not(None)),
         )
+        .execution_options(**_SILENT)
+    )
+
+
+def ended_keys(*, before: datetime, after: UUID | None, limit: int) -> Select[UUID]:
+    """One page of the ids of API keys that were revoked, or expired, before then, in their order."""
+    statement = select(ApiKey.id).where(or_(ApiKey.revoked_at < before, ApiKey.expires_at < before))
+    if after is not None:
+        statement = statement.where(ApiKey.id > after)
+    return statement.order_by(ApiKey.id).limit(limit)
+
+
+def delete_keys(key_ids: Collection[UUID]) -> ReturningDelete[UUID]:
+    """Forget API keys; returns the ids of those that were there."""
+    return delete(ApiKey).where(ApiKey.id.in_(key_ids)).returning(ApiKey.id).execution_options(**_SILENT)
+
+
+def ended_logins(*, before: datetime, after: UUID | None, limit: int) -> Select[UUID]:
+    """One page of the ids of logins that were over before then, in their order."""
+    over = or_(LoginSession.revoked_at < before, LoginSession.expires_at < before)
+    statement = select(LoginSession.id).where(over)
+    if after is not None:
+        statement = statement.where(LoginSession.id > after)
+    return statement.order_by(LoginSession.id).limit(limit)
+
+
+def delete_logins(session_ids: Collection[UUID]) -> ReturningDelete[UUID]:
+    """Forget logins with their tokens; returns the ids of those that were there."""
+    return (
+        delete(LoginSession)
+        .where(LoginSession.id.in_(session_ids))
+        .returning(LoginSession.id)
         .execution_options(**_SILENT)
     )
 

@@ -95,7 +95,9 @@ async def logout(caller: AnyCaller, logins: LoginsDep) -> None:
     await logins.logout(caller)
 
 
-@router.post("/api-keys", status_code=status.HTTP_201_CREATED, responses=problems(400, 401, 403, 413, 422))
+@router.post(
+    "/api-keys", status_code=status.HTTP_201_CREATED, responses=problems(400, 401, 403, 409, 413, 422)
+)
 async def create_api_key(wanted: ApiKeyRequest, caller: KeyHolder, api_keys: ApiKeysDep) -> NewApiKeyOut:
     """Make an API key. Its secret is in this answer and nowhere else."""
     made = await api_keys.create(caller, name=wanted.name, scopes=wanted.scopes, expires_in=wanted.lifetime)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -82,6 +83,8 @@ class Caller:
     """The login that the credential came of; None for an API key."""
     upload_token: UploadGrant | None = None
     """There if the credential is an upload token: it has no scope, sees nothing, and may only upload."""
+    expires_at: datetime | None = None
+    """Of an API key, and so of the keys that it makes. None also for a login, which goes on by refreshes."""
 
     @property
     def is_admin(self) -> bool:

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, Uuid, and_, func, insert, literal, not_, or_, select, update
-from sqlalchemy.sql.dml import Insert, ReturningUpdate, Update
+from sqlalchemy import Select, Uuid, and_, delete, func, insert, literal, not_, or_, select, update
+from sqlalchemy.sql.dml import Insert, ReturningDelete, ReturningUpdate, Update
 
 from media_service.dialects import later_ms, now_ms
 from media_service.jobs.lifecycle import JobStatus
@@ -198,16 +198,33 @@ def job_by_id(job_id: UUID, *, owner_id: UUID | None) -> Select[Job]:
     return statement if owner_id is None else statement.where(Job.owner_id == owner_id)
 
 
-def hand_over_purges(owner_id: UUID, *, to_owner: UUID) -> Update:
-    """Give another owner the unfinished purges of one who is about to be deleted: else they would go too."""
-    return (
-        update(Job)
+def hand_over_purges(owner_id: UUID, *, to_owner: UUID, limit: int) -> ReturningUpdate[UUID]:
+    """Give another owner unfinished purges of one who is about to be deleted: else they would go too."""
+    some = (
+        select(Job.id)
         .where(
             Job.owner_id == owner_id,
             Job.kind == JobKind.PURGE_FILE,
             Job.status.in_((JobStatus.QUEUED, JobStatus.RUNNING)),
         )
+        .limit(limit)
+    )
+    return (
+        update(Job)
+        .where(Job.id.in_(some.scalar_subquery()))
         .values(owner_id=to_owner)
+        .returning(Job.id)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def delete_jobs_of(owner_id: UUID, *, limit: int) -> ReturningDelete[UUID]:
+    """Delete some of an owner's jobs; returns their ids."""
+    some = select(Job.id).where(Job.owner_id == owner_id).order_by(Job.id).limit(limit)
+    return (
+        delete(Job)
+        .where(Job.id.in_(some.scalar_subquery()))
+        .returning(Job.id)
         .execution_options(synchronize_session=False)
     )
 

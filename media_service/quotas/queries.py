@@ -8,6 +8,7 @@ owner stays locked until the commit.
 """
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -28,7 +29,7 @@ Figures = tuple[int | None, int | None, int, int]
 _FIGURES = (User.quota_bytes, User.quota_files, User.stored_bytes, User.stored_files)
 
 # Run by every upload, so they are built once.
-_CHARGE: ReturningUpdate[int | None, int | None, int, int] = (
+_CHARGE: ReturningUpdate[datetime | None, int | None, int | None, int, int] = (
     update(_users)
     .where(_users.c.id == bindparam("owner"))
     .values(
@@ -36,7 +37,13 @@ _CHARGE: ReturningUpdate[int | None, int | None, int, int] = (
         stored_files=_users.c.stored_files + bindparam("more_files", type_=BigInteger()),
         files_revision=_users.c.files_revision + 1,
     )
-    .returning(_users.c.quota_bytes, _users.c.quota_files, _users.c.stored_bytes, _users.c.stored_files)
+    .returning(
+        _users.c.disabled_at,
+        _users.c.quota_bytes,
+        _users.c.quota_files,
+        _users.c.stored_bytes,
+        _users.c.stored_files,
+    )
 )
 _TOUCH = (
     update(_users).where(_users.c.id == bindparam("owner")).values(files_revision=_users.c.files_revision + 1)
@@ -52,10 +59,10 @@ _RESERVED: Select[int, int] = select(
 
 def charge(
     owner_id: UUID, *, size_bytes: int, files: int
-) -> tuple[ReturningUpdate[int | None, int | None, int, int], dict[str, Any]]:
+) -> tuple[ReturningUpdate[datetime | None, int | None, int | None, int, int], dict[str, Any]]:
     """Count files that are made, or by negative numbers files that are deleted; for `execute(*charge(...))`.
 
-    Returns the owner's `Figures` with them; no row: the owner is gone.
+    Returns since when the owner is disabled, and the owner's `Figures` with them; no row: the owner is gone.
     """
     return _CHARGE, {"owner": owner_id, "more_bytes": size_bytes, "more_files": files}
 

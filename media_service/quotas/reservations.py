@@ -21,7 +21,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from media_service.auth.lost_owner import owner_lost
+from media_service.auth.lost_owner import owner_disabled, owner_lost
 from media_service.quotas import queries
 from media_service.quotas.allowance import Allowance
 
@@ -53,13 +53,16 @@ def reserve(
 def charge(session: Session, owner_id: UUID, *, size_bytes: int, files: int) -> None:
     """Count files that this transaction makes, and refuse them if they do not fit. The last thing it does.
 
-    The rows of their sessions have to be deleted before, or they would count twice. Raises as `reserve` does.
+    The rows of their sessions have to be deleted before, or they would count twice. Raises as `reserve` does,
+    and also unauthenticated if the owner was disabled.
     """
-    figures = session.execute(*queries.charge(owner_id, size_bytes=size_bytes, files=files)).one_or_none()
-    if figures is None:
+    charged = session.execute(*queries.charge(owner_id, size_bytes=size_bytes, files=files)).one_or_none()
+    if charged is None:
         raise owner_lost()
+    disabled_at, quota_bytes, quota_files, stored_bytes, stored_files = charged
+    if disabled_at is not None:
+        raise owner_disabled()
     # The quota is read here and not at the start of the request: it may have been set while bytes arrived.
-    quota_bytes, quota_files, stored_bytes, stored_files = figures
     before = (quota_bytes, quota_files, stored_bytes - size_bytes, stored_files - files)
     _allowance(session, owner_id, before).check(size_bytes=size_bytes, files=files)
 

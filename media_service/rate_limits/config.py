@@ -1,5 +1,6 @@
 """Settings of how often one client may do what. Core room."""
 
+import re
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -24,7 +25,8 @@ def parse_limit(value: Any) -> Any:
         items = parse_many(value)
     except ValueError:
         items = []
-    if len(items) != 1 or items[0].amount < 1:
+    # Of "1/0 seconds" the library makes 1/second.
+    if len(items) != 1 or any(int(number) < 1 for number in re.findall(r"\d+", value)):
         raise ValueError(f"must be one limit such as 600/minute or 5 per 10 seconds, or {OFF}")
     return Limit(items[0].amount, items[0].get_expiry())
 
@@ -62,10 +64,11 @@ class RateLimitSettings(BaseModel):
     """Logins from one address, at any account: stops who tries one password at many. An office behind one
     address shares it."""
     rate_limit_password: RateSetting = Limit(10, MINUTE)
-    """Attempts at the password of one account from one address; also changes of one's own password."""
+    """Attempts at the password of one account from one address; at changing the own, with one credential."""
     rate_limit_account: RateSetting = Limit(20, MINUTE)
     """Attempts at one account from all addresses that it was not used from in the last 30 days: stops many
-    machines that guess together. Lower lets them lock the owner out of new places more easily."""
+    machines that guess together. Lower lets them lock the owner out of new places more easily. Also attempts
+    at changing one's own password, with all credentials together."""
     rate_limit_register: RateSetting = Limit(20, HOUR)
     """Registrations from one address."""
     rate_limit_credentials: RateSetting = Limit(300, MINUTE)

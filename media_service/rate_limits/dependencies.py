@@ -5,12 +5,18 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.routing import APIRoute
 
-from media_service.auth.dependencies import get_caller, get_caller_or_none
+from media_service.auth.dependencies import get_account_holder, get_caller_or_none
 from media_service.auth.scopes import Caller
 from media_service.rate_limits.classes import RateClass
 from media_service.rate_limits.fields import Standing
 from media_service.rate_limits.limiter import RateLimiter
-from media_service.rate_limits.subjects import Subject, account_subject, address_subject, credential_subject
+from media_service.rate_limits.subjects import (
+    Subject,
+    address_subject,
+    credential_subject,
+    owner_subject,
+    pair_subject,
+)
 
 STANDINGS = "media_service.rate_limit_standings"
 """In the scope of a request: what `web/rate_limit_fields.py` tells the client."""
@@ -65,11 +71,17 @@ class RateLimit(AddressRateLimit):
 
 
 async def limit_own_password(
-    caller: Annotated[Caller, Depends(get_caller)],
+    caller: Annotated[Caller, Depends(get_account_holder)],
     limiter: Annotated[RateLimiter, Depends(get_rate_limiter)],
 ) -> None:
-    """Counts attempts at the caller's password: whoever stole a credential may still have to guess that."""
-    await limiter.charge(RateClass.PASSWORD, account_subject(str(caller.owner_id)))
+    """Counts attempts at the caller's password: whoever stole a credential may still have to guess that.
+
+    By credential first, so that the thief's guesses do not use up the owner's; then by user, for a thief of
+    several.
+    """
+    owner = owner_subject(caller.owner_id)
+    await limiter.charge(RateClass.PASSWORD, pair_subject(owner, credential_subject(caller.credential_id)))
+    await limiter.charge(RateClass.ACCOUNT, owner)
 
 
 def rate_limit_of(route: APIRoute) -> AddressRateLimit | None:

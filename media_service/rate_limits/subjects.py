@@ -39,6 +39,11 @@ def credential_origin_subject(origin: str) -> Subject:
     return Subject(_digest(b"origin", origin.encode()), is_known=False)
 
 
+def owner_subject(owner_id: UUID) -> Subject:
+    """A user by id: no name that a stranger types at the login counts for it."""
+    return Subject(_digest(b"owner", owner_id.bytes), is_known=False)
+
+
 def pair_subject(one: Subject, other: Subject) -> Subject:
     return Subject(_digest(b"pair", f"{one.digest}/{other.digest}".encode()), is_known=False)
 

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +46,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 class Child:
     """One process to keep running.
 
-    `env` is added to this process's environment. `ready` is asked again and again until it says True;
+    `env` is added to this process's environment, from which `without` is taken away first: names in capital
+    letters. `ready` is asked again and again until it says True;
     without it a child counts as ready once started. A child with `once` is a step of the start: it must
     exit with 0 before the next one is started, and is not restarted.
     """
@@ -54,6 +55,7 @@ class Child:
     name: str
     argv: Sequence[str]
     env: Mapping[str, str] | None = None
+    without: Collection[str] = ()
     stop_signal: signal.Signals = signal.SIGTERM
     grace_seconds: float = 10.0
     """From the stop signal to SIGKILL: the longest that the child's work in hand may take."""
@@ -247,7 +249,9 @@ class _Slot:
     def _spawn(self) -> None:
         self._exited.clear()
         self._started_at = time.monotonic()
-        environment = {**os.environ, **(self.child.env or {}), RUN_TOKEN_VARIABLE: self._token}
+        child = self.child
+        inherited = {name: value for name, value in os.environ.items() if name.upper() not in child.without}
+        environment = {**inherited, **(child.env or {}), RUN_TOKEN_VARIABLE: self._token}
         self._process = spawn(self.child.argv, environment)
         Record.of(self._process.pid, self._token).write(self._record_path)
         log.info("supervisor.child_started", child=self.child.name, pid=self._process.pid)

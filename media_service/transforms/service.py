@@ -136,7 +136,7 @@ class ImageService:
         """A URL for an image of a file of the caller's. Raises MediaServiceError (400, 404, 422)."""
         spec = self._parse(options)
         file = await self._database.run_read(
-            lambda session: session.scalars(files.BARE_FILE, {"file_id": file_id}).one_or_none()
+            lambda session: session.scalars(files.bare_file_by_id(file_id)).one_or_none()
         )
         _check_is_image(checked_owner(file, caller))
         assert file is not None  # noqa: S101 - `checked_owner` would have raised
@@ -162,8 +162,9 @@ class ImageService:
         caller: Caller | None,
         signature: _Signature | None,
     ) -> _Found:
-        statement = files.BARE_FILE if signature is None else files.FILE_OF_ENABLED_OWNER
-        row = session.scalars(statement, {"file_id": request.file_id}).one_or_none()
+        is_admin = signature is None and caller is not None and caller.is_admin
+        parameters = {"file_id": request.file_id, "for_admin": is_admin}
+        row = session.scalars(files.SERVED_FILE, parameters).one_or_none()
         if signature is None:
             file, cache_control = _admitted(row, spec, caller)
         else:

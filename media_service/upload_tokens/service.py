@@ -8,6 +8,7 @@ from uuid import UUID
 import structlog
 
 from media_service.auth.keys import digest_of, new_upload_token
+from media_service.auth.lost_owner import needing_owner
 from media_service.auth.models import UploadToken
 from media_service.auth.scopes import Caller
 from media_service.database import Database
@@ -57,12 +58,14 @@ class UploadTokens:
     async def create(self, caller: Caller, terms: Terms) -> NewToken:
         """A token for uploads that will be the caller's, with its text, which is not to be had again.
 
-        Raises MediaServiceError (unprocessable) for terms that the service itself would not take.
+        Raises MediaServiceError: unprocessable for terms that the service itself would not take;
+        unauthenticated if the caller's user was deleted meanwhile.
         """
         self._check(terms)
         made = _new_token(caller.owner_id, terms)
-        async with self._database.transaction() as session:
-            session.add(made.row)
+        with needing_owner():
+            async with self._database.transaction() as session:
+                session.add(made.row)
         log.info(
             "upload_token.created",
             upload_token_id=str(made.row.id),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import structlog
 from sqlalchemy.orm import Session
 
-from media_service.auth.lost_owner import needing_owner
+from media_service.auth.lost_owner import check_not_revoked, needing_owner
 from media_service.auth.scopes import Caller
 from media_service.broker.messages import Lane
 from media_service.database import Database, aftermath
@@ -80,6 +80,7 @@ class Finalizer:
         def also(session: Session) -> None:
             if complete is not None:
                 complete(session, batch, fields)
+            check_not_revoked(session, caller)
             use_grant(session, caller, files=len(files))
 
         await asyncio.shield(self._commit_or_discard(batch, files, jobs, also))

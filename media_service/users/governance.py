@@ -25,11 +25,15 @@ async def check_not_last_admin(session: AsyncSession, user: User) -> None:
     if user.role is not Role.ADMIN or user.disabled_at is not None:
         return
     if (await session.scalars(queries.other_admins(user.id).limit(1))).first() is None:
-        raise MediaServiceError(
-            ErrorKind.CONFLICT,
-            "last-admin",
-            "This is the only enabled admin; make another one before this one is taken away.",
-        )
+        raise last_admin()
+
+
+def last_admin() -> MediaServiceError:
+    return MediaServiceError(
+        ErrorKind.CONFLICT,
+        "last-admin",
+        "This is the only enabled admin; make another one before this one is taken away.",
+    )
 
 
 def found_user(user: User | None) -> User:

@@ -7,9 +7,9 @@ import structlog
 from sqlalchemy.exc import IntegrityError
 
 from media_service.auth import queries
-from media_service.auth.models import User
+from media_service.auth.models import Role, User
 from media_service.auth.passwords import Passwords
-from media_service.auth.scopes import Caller, Scope, missing_scope
+from media_service.auth.scopes import Caller, Scope, missing_scope, scopes_of
 from media_service.database import Database
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.models import utc_now
@@ -53,23 +53,23 @@ class Profile:
         """Set e-mail address or password. A new password ends all logins but the caller's own.
 
         A credential alone is not enough, since it may be a stolen one: the password is needed too. Where none
-        was set yet (the first admin), a credential that could make keys anyway. Raises MediaServiceError:
-        forbidden (wrong password, missing scope), conflict (address taken, or the password was changed
-        meanwhile).
+        was set yet (the first admin), a credential that may do all that the user may, since the login to come
+        does. Raises MediaServiceError: forbidden (wrong password, missing scope), conflict (address taken, or
+        the password was changed meanwhile).
         """
-        known_hash = (await self.get(caller)).password_hash
-        await self._check_entitled(caller, known_hash, current_password)
+        user = await self.get(caller)
+        known_hash = user.password_hash
+        if known_hash is None:
+            _check_has_all(caller, user.role)
+        else:
+            await self._check_password(current_password, known_hash)
         new_hash = await self._passwords.hash(password) if password is not None else None
         try:
             return await self._write(caller, known_hash, email=email, new_hash=new_hash)
         except IntegrityError as error:
             raise email_taken() from error
 
-    async def _check_entitled(self, caller: Caller, known_hash: str | None, given: str | None) -> None:
-        if known_hash is None:
-            if not caller.has(Scope.KEYS):
-                raise missing_scope(Scope.KEYS)
-            return
+    async def _check_password(self, given: str | None, known_hash: str) -> None:
         is_right, _ = await self._passwords.verify(given or "", known_hash)
         if not is_right:
             raise MediaServiceError(
@@ -94,6 +94,12 @@ class Profile:
             user.updated_at = now
         log.info("user.changed_profile", user_id=str(user.id), new_password=new_hash is not None)
         return user
+
+
+def _check_has_all(caller: Caller, role: Role) -> None:
+    for scope in sorted(scopes_of(role)):
+        if not caller.has(Scope(scope)):
+            raise missing_scope(scope)
 
 
 def _own_session(caller: Caller) -> tuple[UUID, ...]:

@@ -149,6 +149,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "Key of a setting",
         "`MEDIA_ADMIN_API_KEY` names this key, which would be back at the next start. Change the setting.",
     ),
+    "key-outlives-maker": (
+        "Key would outlive its maker",
+        "A key that expires makes keys that expire no later than `latest`. Send a shorter `expires_in`.",
+    ),
     "last-admin": (
         "Last admin",
         "The only enabled admin cannot be disabled, demoted or deleted. Make another one first.",
@@ -225,6 +229,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "unsupported-content-encoding": (
         "Unsupported content encoding",
         "Bytes are stored as they come. Send none of `Content-Encoding` and `Content-Transfer-Encoding`.",
+    ),
+    "too-many-keys": (
+        "Too many API keys",
+        "A user may have `limit` keys that are neither deleted nor expired. Delete those that are not used.",
     ),
     "upload-interrupted": ("Upload interrupted", "The service paused for too long. Send the upload again."),
     "upload-parts-mismatch": (

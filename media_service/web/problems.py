@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 
+from media_service.auth.dependencies import known_caller
 from media_service.auth.shapes import redacted
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.rate_limits.fields import Standing, rate_limit_fields
@@ -101,9 +102,16 @@ def problem_of(request: Request, error: MediaServiceError) -> Response:
         status=status,
         code=error.code,
         detail=error.detail,
-        members=error.members,
+        members=_members(request, error),
         headers=_headers(error),
     )
+
+
+def _members(request: Request, error: MediaServiceError) -> Mapping[str, Any]:
+    """What a problem says beside its sentence: to the holder of an upload token not what its owner stores."""
+    caller = known_caller(request)
+    is_guest = caller is not None and caller.upload_token is not None
+    return {} if is_guest and error.code == "quota-exceeded" else error.members
 
 
 def _headers(error: MediaServiceError) -> dict[str, str]:

@@ -1,13 +1,18 @@
 """API keys that users make for themselves."""
 
 import asyncio
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import httpx2
 import pytest
 
+from media_service.auth.api_keys import MAX_KEYS
 from media_service.auth.key_usage import KeyUsage
-from media_service.auth.models import ApiKey, KeyOrigin, Role
+from media_service.auth.keys import generate_key
+from media_service.auth.models import ApiKey, KeyOrigin, LoginSession, Role
 from media_service.database import Database
 from tests.support.accounts import Login, log_in, make_account, make_key, status_of
 from tests.support.api_server import ApiServer
@@ -48,6 +53,42 @@ def test_key_gives_no_scope_that_its_maker_lacks(server: ApiServer, login: Login
         answer = server.client.post("/v1/api-keys", headers=headers, json={"name": "x", "scopes": [scope]})
         assert_problem(answer, 403, "missing-scope", scope=scope)
     make_key(server, narrow, "files:read")
+
+
+def test_key_that_expires_makes_none_that_lives_longer(server: ApiServer, login: Login):
+    shown, headers = make_key(server, login.headers, "keys", expires_in=3600)
+    for longer in ({}, {"expires_in": None}, {"expires_in": 3700}):
+        body = {"name": "x", "scopes": ["keys"], **longer}
+        answer = server.client.post("/v1/api-keys", headers=headers, json=body)
+        latest = assert_problem(answer, 422, "key-outlives-maker")["latest"]
+        assert datetime.fromisoformat(latest) == datetime.fromisoformat(shown["expires_at"])
+    made, _ = make_key(server, headers, "keys", expires_in=3000)
+    assert made["expires_at"] < shown["expires_at"]
+
+
+def test_user_has_a_hundred_live_keys_and_no_more_however_many_are_asked_for_at_once(
+    server: ApiServer, login: Login, clean_backend: Backend
+):
+    [owner_id] = [row.user_id for row in clean_backend.rows(LoginSession)]
+    ended = {"expires_at": datetime.now(UTC)}, {"revoked_at": datetime.now(UTC)}
+    with clean_backend.database.transaction() as session:
+        for times in (*[{}] * (MAX_KEYS - 3), *ended):
+            made = generate_key(owner_id=owner_id, name="x", scopes=["files:read"], origin=KeyOrigin.API)
+            session.add(made.row)
+            for name, value in times.items():
+                setattr(made.row, name, value)
+
+    def ask(_: int) -> httpx2.Response:
+        body = {"name": "x", "scopes": ["files:read"]}
+        return server.client.post("/v1/api-keys", headers=login.headers, json=body)
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(ask, range(6)))
+    assert Counter(answer.status_code for answer in answers) == {201: 3, 409: 3}
+    assert_problem(ask(0), 409, "too-many-keys", limit=MAX_KEYS)
+    made_id = next(answer.json()["id"] for answer in answers if answer.status_code == 201)
+    server.client.delete(f"/v1/api-keys/{made_id}", headers=login.headers)
+    assert ask(0).status_code == 201
 
 
 def test_admin_makes_keys_of_any_scope(server: ApiServer):

@@ -1,5 +1,6 @@
 """Users: what they change of themselves, and what admins change of them."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -7,11 +8,17 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy.event import listen, remove
 
 from media_service.auth.models import ApiKey, LoginSession, Role, UploadToken, User
+from media_service.auth.scopes import Account, Caller, Scope
+from media_service.database import Database
+from media_service.events.models import INSERT_EVENTS, Event, EventType, event
+from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.files.models import File
 from media_service.jobs.models import Job, JobKind
-from media_service.models import new_id
+from media_service.models import new_id, utc_now
+from media_service.users.removal import ROWS_AT_ONCE, UserRemoval, _heir
 from tests.support import images
 from tests.support.accounts import (
     PASSWORD,
@@ -94,6 +101,39 @@ def test_first_admin_sets_a_password_with_the_key_alone_once(server: ApiServer):
 def test_narrow_key_of_a_user_without_password_sets_none(server: ApiServer, owner: Owner):
     answer = change_me(server, owner.headers, email="me@example.org", password=PASSWORD)
     assert_problem(answer, 403, "missing-scope", scope="keys")
+
+
+@pytest.mark.parametrize(
+    ("role", "scopes", "lacks"),
+    [
+        (Role.ADMIN, ("keys",), "admin"),
+        (Role.ADMIN, tuple(scope for scope in Scope if scope != "admin"), "admin"),
+        (Role.USER, ("keys",), "files:delete"),
+    ],
+)
+def test_key_that_may_do_less_than_its_user_sets_no_first_password(
+    server: ApiServer, clean_backend: Backend, role: Role, scopes: tuple[str, ...], lacks: str
+):
+    owner = clean_backend.add_owner(scopes=scopes, role=role)
+    answer = change_me(server, owner.headers, email="me@example.org", password=PASSWORD)
+    assert_problem(answer, 403, "missing-scope", scope=lacks)
+    assert ask_for_tokens(server, "me@example.org").status_code == 401
+
+
+def test_key_of_all_scopes_of_a_user_without_password_sets_one(server: ApiServer, clean_backend: Backend):
+    scopes = tuple(scope for scope in Scope if scope is not Scope.ADMIN)
+    owner = clean_backend.add_owner(scopes=scopes)
+    assert change_me(server, owner.headers, email="me@example.org", password=PASSWORD).status_code == 200
+    assert ask_for_tokens(server, "me@example.org").status_code == 200
+
+
+def test_narrow_key_changes_no_profile_even_with_the_password(server: ApiServer):
+    login = log_in(server, make_account(server))
+    _, narrow = make_key(server, login.headers, "files:read")
+    _, wide = make_key(server, login.headers, "keys")
+    body = {"password": NEW_PASSWORD, "current_password": PASSWORD}
+    assert_problem(change_me(server, narrow, **body), 403, "missing-scope", scope="keys")
+    assert change_me(server, wide, **body).status_code == 200
 
 
 def test_users_are_made_listed_and_described_by_admins(server: ApiServer):
@@ -238,6 +278,66 @@ def test_admin_who_deletes_himself_leaves_his_purges_to_another(server: ApiServe
     assert server.client.delete(f"/v1/users/{admin.id}", headers=admin.headers).status_code == 204
     [job] = clean_backend.rows(Job)
     assert (job.kind, job.owner_id) == (JobKind.PURGE_FILE, first_admin(clean_backend).id)
+
+
+def test_history_of_a_user_goes_in_bits_before_the_user(
+    server: ApiServer, clean_backend: Backend, owner: Owner
+):
+    made = [
+        event(EventType.FILE_CREATED, owner_id=owner.id, file_id=new_id()) for _ in range(ROWS_AT_ONCE + 1)
+    ]
+    with clean_backend.database.transaction() as session:
+        session.execute(INSERT_EVENTS, [{**row.column_values(), "created_at": utc_now()} for row in made])
+    server.client.post("/v1/files", headers=owner.headers, content=b"bytes")
+    server.client.post("/v1/files", headers=owner.headers, content=images.jpeg(8, 8))
+    deletes: list[str] = []
+
+    def note(_: object, __: object, statement: str, *___: object) -> None:
+        if statement.startswith("DELETE FROM"):
+            deletes.append(statement.split()[2])
+
+    engine = server.app.state.user_removal._database._engine.sync_engine
+    listen(engine, "before_cursor_execute", note)
+    try:
+        assert server.client.delete(f"/v1/users/{owner.id}", headers=ADMIN).status_code == 204
+    finally:
+        remove(engine, "before_cursor_execute", note)
+    assert deletes == ["files", "events", "events", "jobs", "users"]
+    assert clean_backend.rows(Event) == []
+
+
+def test_admin_who_is_deleted_while_deleting_is_a_401(
+    clean_backend: Backend, server: ApiServer, owner: Owner
+):
+    server.client.post("/v1/files", headers=owner.headers, content=b"bytes")
+    gone = Caller(new_id(), frozenset(Scope), new_id(), Account())
+
+    async def scenario() -> None:
+        database = Database(clean_backend.settings().effective_database_url, pool_size=1)
+        try:
+            await UserRemoval(database, job_max_attempts=1).delete(owner.id, gone)
+        finally:
+            await database.close()
+
+    with pytest.raises(MediaServiceError) as caught:
+        asyncio.run(scenario())
+    assert caught.value.kind is ErrorKind.UNAUTHENTICATED
+    assert len(clean_backend.rows(File)) == 1
+
+
+def test_admin_who_deletes_himself_as_the_last_other_one_goes_is_a_409(clean_backend: Backend):
+    async def scenario() -> None:
+        database = Database(clean_backend.new_database(), pool_size=1)
+        try:
+            async with database.transaction() as session:
+                user_id = new_id()
+                await _heir(session, user_id, Caller(user_id, frozenset(Scope), new_id(), Account()))
+        finally:
+            await database.close()
+
+    with pytest.raises(MediaServiceError) as caught:
+        asyncio.run(scenario())
+    assert caught.value.code == "last-admin"
 
 
 def test_unknown_user_is_a_404(server: ApiServer):

@@ -59,6 +59,7 @@ SETTINGS = {
 }
 
 WRONG = "wrong password"
+GUESS = {"email": "thief@example.org", "current_password": "guess"}
 
 _numbers = itertools.count(1)
 
@@ -404,12 +405,35 @@ def test_stolen_token_gives_few_guesses_at_the_password(limited: ApiServer, acco
     login = attempt(limited, account.email, new_address(), PASSWORD).json()
     others = attempt(limited, account.email, new_address(), PASSWORD).json()
     answers = []
-    for tokens in (login, login, login, others, others, others):
+    for tokens in (*[login] * 4, *[others] * 4):
         headers = {"Authorization": f"Bearer {tokens['access_token']}"}
-        change = {"email": "thief@example.org", "current_password": "guess"}
-        answers.append(limited.client.patch("/v1/me", headers=headers, json=change))
-    assert [answer.status_code for answer in answers] == [403] * 5 + [429]
-    assert_problem(answers[-1], 429, "rate-limited", policy="password")
+        answers.append(limited.client.patch("/v1/me", headers=headers, json=GUESS))
+    assert [answer.status_code for answer in answers] == [403] * 7 + [429]
+    assert_problem(answers[-1], 429, "rate-limited", policy="account")
+
+
+def test_guesses_with_one_stolen_login_do_not_keep_the_owner_from_changing_the_password(
+    limited: ApiServer, account: Account
+):
+    stolen = attempt(limited, account.email, new_address(), PASSWORD).json()
+    mine = attempt(limited, account.email, new_address(), PASSWORD).json()
+    headers = {"Authorization": f"Bearer {stolen['access_token']}"}
+    statuses = [limited.client.patch("/v1/me", headers=headers, json=GUESS).status_code for _ in range(6)]
+    assert statuses == [403] * 5 + [429]
+    change = {"password": "another battery staple", "current_password": PASSWORD}
+    headers = {"Authorization": f"Bearer {mine['access_token']}"}
+    assert limited.client.patch("/v1/me", headers=headers, json=change).status_code == 200
+
+
+def test_names_typed_at_the_login_do_not_keep_a_user_from_changing_the_password(
+    limited: ApiServer, account: Account
+):
+    mine = attempt(limited, account.email, new_address(), PASSWORD).json()
+    for _ in range(8):
+        attempt(limited, account.id, new_address())
+    change = {"password": "another battery staple", "current_password": PASSWORD}
+    headers = {"Authorization": f"Bearer {mine['access_token']}"}
+    assert limited.client.patch("/v1/me", headers=headers, json=change).status_code == 200
 
 
 def test_what_watches_the_service_is_not_limited(limited: ApiServer):

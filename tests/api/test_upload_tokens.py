@@ -22,6 +22,7 @@ from tests.support.backends import ADMIN, Backend, Owner
 from tests.support.forms import CONTENT_TYPE, file_part, form, text_part
 from tests.support.problems import assert_problem
 from tests.support.raw_http import RawConnection
+from tests.support.tus import TusClient
 
 JPEG, PNG = images.jpeg(8, 8), images.png_alpha(8, 8)
 KEY = {"Idempotency-Key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}
@@ -431,3 +432,24 @@ def test_token_in_a_path_is_repeated_in_no_problem(server: ApiServer, owner: Own
     answer = server.client.get(f"/v1/companion/{shown['token']}/s3/params")
     assert (answer.status_code, shown["token"] in answer.text) == (404, False)
     assert answer.json()["instance"] == f"/v1/companion/mut_{shown['prefix']}_[redacted]/s3/params"
+
+
+def test_holder_of_a_token_is_not_told_what_its_owner_stores(server: ApiServer, clean_backend: Backend):
+    owner = clean_backend.add_owner(quota_bytes=1000, quota_files=10)
+    _, token = make_upload_token(server, owner.headers, max_files=5)
+    tus = TusClient(server, token)
+
+    def late() -> Iterator[bytes]:
+        yield b"x" * 2000
+
+    refused = [
+        (507, post(server, token, b"x" * 2000)),
+        (507, post(server, token, late())),
+        (507, post_form(server, token, file_part(b"x" * 2000))),
+        (403, tus.create(2000)),
+    ]
+    for status, answer in refused:
+        problem = assert_problem(answer, status, "quota-exceeded")
+        assert [name for name in problem if "bytes" in name or "files" in name] == []
+    told = assert_problem(post(server, owner.headers, b"x" * 2000), 507, "quota-exceeded")
+    assert told["limit_bytes"] == 1000

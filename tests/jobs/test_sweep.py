@@ -1,10 +1,12 @@
 """The sweeper takes what nobody owns, and only that."""
 
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
+from media_service.auth.keys import generate_key
+from media_service.auth.models import ApiKey, KeyOrigin, LoginSession
 from media_service.files.queries import renditions_of_files
 from media_service.models import new_id, utc_now
 from media_service.quotas.queries import charge
@@ -26,7 +28,7 @@ from tests.support.job_rows import add_image, add_session
 from tests.support.storages import RaisingStorage
 from tests.support.sweeping import HOUR, NOW, make_sweeper, sweep
 from tests.support.workshop import Workshop
-from workers.jobs.sweep.claims import TOKENS_KEPT
+from workers.jobs.sweep.claims import KEYS_KEPT, LOGINS_KEPT, TOKENS_KEPT
 from workers.jobs.sweep.findings import Finding, Kind
 
 PART_BYTES = 5 * 1024 * 1024
@@ -175,6 +177,8 @@ def plant_everything(backend: Backend, owner: Owner, workshop: Workshop) -> None
         past = {"token": new_id(), "fingerprint": "f", "made_ids": [], "until_ms": 0}
         session.add(IdempotencyKey(owner_id=owner.id, key="k", **past))
         session.add(upload_token(owner, expired_for=TOKENS_KEPT + timedelta(minutes=1)))
+        session.add(api_key(owner, revoked_at=utc_now() - KEYS_KEPT - timedelta(minutes=1)))
+        session.add(login(owner, expires_at=utc_now() - LOGINS_KEPT - timedelta(minutes=1)))
         session.execute(*charge(owner.id, size_bytes=1, files=0))
 
 
@@ -200,8 +204,41 @@ def test_upload_tokens_are_kept_for_a_week_after_their_expiry(clean_backend: Bac
     assert {row.id for row in clean_backend.rows(UploadToken)} == kept
 
 
+def api_key(owner: Owner, **times: datetime) -> ApiKey:
+    made = generate_key(owner_id=owner.id, name="x", scopes=["keys"], origin=KeyOrigin.API)
+    for name, value in times.items():
+        setattr(made.row, name, value)
+    return made.row
+
+
+def login(owner: Owner, *, expires_at: datetime, revoked_at: datetime | None = None) -> LoginSession:
+    return LoginSession(user_id=owner.id, scopes=["keys"], expires_at=expires_at, revoked_at=revoked_at)
+
+
+def test_api_keys_are_kept_for_a_month_and_logins_for_a_day_after_their_end(
+    clean_backend: Backend, owner: Owner
+):
+    now, minute = utc_now(), timedelta(minutes=1)
+    ended, ends = now - KEYS_KEPT - minute, now + minute
+    past = [api_key(owner, revoked_at=ended), api_key(owner, expires_at=ended)]
+    kept = [api_key(owner, revoked_at=ended + 2 * minute, expires_at=ends), api_key(owner)]
+    over = now - LOGINS_KEPT - minute
+    past_logins = [login(owner, expires_at=over), login(owner, expires_at=ends, revoked_at=over)]
+    kept_logins = [login(owner, expires_at=ends), login(owner, expires_at=ends, revoked_at=now)]
+    with clean_backend.database.transaction() as session:
+        session.add_all([*past, *kept, *past_logins, *kept_logins])
+    assert sweep(clean_backend) == {"past_api_key": 2, "past_login": 2}
+    rows = {row.id for row in clean_backend.rows(ApiKey)}
+    assert {row.id for row in kept} < rows
+    assert rows.isdisjoint({row.id for row in past})
+    assert {row.id for row in clean_backend.rows(LoginSession)} == {row.id for row in kept_logins}
+
+
 def everything(backend: Backend) -> dict[str, object]:
-    tables = (UploadSession, IdempotencyKey, UploadToken, WorkerProcess, Job, File, Rendition, Event, User)
+    tables = (
+        UploadSession, IdempotencyKey, UploadToken, ApiKey, LoginSession, WorkerProcess, Job, File, Rendition,
+        Event, User,
+    )  # fmt: skip
     rows = {table.__name__: [row.column_values() for row in backend.rows(table)] for table in tables}
     return {**rows, "objects": backend.keys(), "uploads": open_uploads(backend)}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from media_service.auth.models import Role, User
 from media_service.blocking_database import Database
@@ -144,3 +144,12 @@ def test_sqlite_waits_for_another_writer_instead_of_failing(tmp_path: Path):
     with database.read() as session:
         assert session.scalar(text("SELECT n FROM t")) == 80
     database.close()
+
+
+def test_error_of_a_statement_does_not_repeat_its_parameters(clean_backend: Backend):
+    statement = text("SELECT 1 FROM no_such_table WHERE key = :key")
+    with pytest.raises((DBAPIError, MediaServiceError)) as caught, clean_backend.database.read() as session:
+        session.execute(statement, {"key": "a-digest-of-a-key"})
+    error = caught.value if isinstance(caught.value, DBAPIError) else caught.value.__cause__
+    assert "no_such_table" in str(error)
+    assert "a-digest-of-a-key" not in str(error)

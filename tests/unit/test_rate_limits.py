@@ -264,7 +264,20 @@ async def test_limit_is_written_as_a_number_in_a_time(text: str, limit: Limit | 
     assert RateLimitSettings.model_validate({"rate_limit_read": text}).rate_limit_read == limit
 
 
-@pytest.mark.parametrize("text", ["", "0/minute", "-1/minute", "x", "5/fortnight", "1/second;9/minute", "5"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "0/minute",
+        "1/0 seconds",
+        "5 per 00 minutes",
+        "-1/minute",
+        "x",
+        "5/fortnight",
+        "1/second;9/minute",
+        "5",
+    ],
+)
 async def test_limit_that_is_none_is_refused(text: str):
     with pytest.raises(ValueError, match="must be one limit such as"):
         parse_limit(text)

@@ -12,7 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from media_service.cli import _children
 from media_service.supervisor.records import RUN_TOKEN_VARIABLE, Record, end_leftovers
+from tests.support.backends import make_settings
 
 # What `media up` does, with the children taken from a file of expressions.
 SUPERVISOR = """
@@ -135,6 +137,25 @@ def test_children_stop_in_reverse_order_and_the_exit_code_is_0(start: Callable[[
     assert run.end(signal.SIGTERM) == 0
     assert run.events[-3:] == ["stop three", "stop two", "stop one"]
     assert list(run.run_dir.glob("*.pid")) == []
+
+
+def test_child_does_not_get_what_it_has_no_use_for(
+    start: Callable[[str], Run], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("A_SECRET", "a-secret")
+    told = "note(name + ' ' + os.environ.get('A_SECRET', 'knows nothing'))"
+    run = start(
+        f"[child('api', {told!r}, once=True), child('worker', {told!r}, once=True, without=['A_SECRET'])]"
+    )
+    run.wait_for("api a-secret")
+    run.wait_for("worker knows nothing")
+
+
+def test_only_the_api_gets_the_key_of_the_admin():
+    children = _children(make_settings({"redis_url": "redis://localhost"}))
+    given = {child.name for child in children if "MEDIA_ADMIN_API_KEY" not in child.without}
+    assert given == {"api"}
+    assert {child.name for child in children} > {"worker", "dispatcher"}
 
 
 def test_sigint_stops_everything_too(start: Callable[[str], Run]):

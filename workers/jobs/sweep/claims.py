@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import Select
 from sqlalchemy.sql.dml import ReturningDelete
 
+from media_service.auth.queries import delete_keys, delete_logins, ended_keys, ended_logins
 from media_service.blocking_database import Database
 from media_service.files.queries import known_file_ids
 from media_service.idempotency.queries import delete_past_keys, past_keys
@@ -30,6 +31,11 @@ Row = TypeVar("Row")
 
 TOKENS_KEPT = timedelta(days=7)
 """After their expiry: for who looks what became of one, and for uploads that began just in time."""
+
+KEYS_KEPT = timedelta(days=30)
+"""After their end: for who looks whose key that was in the log."""
+LOGINS_KEPT = timedelta(days=1)
+"""After their end: for uploads that began just in time."""
 
 
 class PastRows(Generic[Row]):
@@ -84,6 +90,28 @@ def past_upload_tokens(database: Database) -> PastRows[UUID]:
         page=lambda after: past_tokens(before=utc_now() - TOKENS_KEPT, after=after, limit=BATCH),
         position=lambda token_id: token_id,
         take=delete_tokens,  # what has expired once never lives again
+    )
+
+
+def past_api_keys(database: Database) -> PastRows[UUID]:
+    """Keys that were revoked or expired a while ago."""
+    return PastRows(
+        database,
+        Kind.PAST_API_KEY,
+        page=lambda after: ended_keys(before=utc_now() - KEYS_KEPT, after=after, limit=BATCH),
+        position=lambda key_id: key_id,
+        take=delete_keys,  # what has ended once never lives again
+    )
+
+
+def past_logins(database: Database) -> PastRows[UUID]:
+    """Logins of users who did not log in again since: at the next login they would go by themselves."""
+    return PastRows(
+        database,
+        Kind.PAST_LOGIN,
+        page=lambda after: ended_logins(before=utc_now() - LOGINS_KEPT, after=after, limit=BATCH),
+        position=lambda session_id: session_id,
+        take=delete_logins,
     )
 
 

@@ -14,6 +14,8 @@ class Kind(StrEnum):
     """A session whose process died, with all its bytes."""
     PAST_IDEMPOTENCY_KEY = "past_idempotency_key"
     PAST_UPLOAD_TOKEN = "past_upload_token"  # noqa: S105 - the word for it
+    PAST_API_KEY = "past_api_key"
+    PAST_LOGIN = "past_login"
     DEAD_WORKER = "dead_worker"
     UNKNOWN_UPLOAD = "unknown_upload"
     """One that the storage has begun and no session knows; a put to local storage that never ended."""

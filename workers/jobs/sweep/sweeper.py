@@ -21,7 +21,9 @@ from media_service.storage.port import Storage
 from workers.jobs.sweep.claims import (
     AbandonedUploads,
     dead_workers,
+    past_api_keys,
     past_idempotency_keys,
+    past_logins,
     past_upload_tokens,
 )
 from workers.jobs.sweep.findings import Finding, Kind, Step
@@ -57,6 +59,8 @@ class Sweeper:
             AbandonedUploads(database, storage),
             past_idempotency_keys(database),
             past_upload_tokens(database),
+            past_api_keys(database),
+            past_logins(database),
             dead_workers(database),
             WrongUsage(database),
             UnknownUploads(database, storage, grace=rules.grace),
