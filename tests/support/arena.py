@@ -33,6 +33,7 @@ POINTS = (
     "upload.claimed", "upload.begun", "upload.part", "upload.completed", "upload.stored", "upload.committed",
     "doorbell.sent", "job.claimed", "job.rendered", "job.published", "dispatch.marked", "dispatch.sent",
     "purge.deleted", "resumable.part", "resumable.flushed", "resumable.stored", "resumable.sealed",
+    "render.claimed", "render.stored",
 )  # fmt: skip
 """Every named fault point of the service."""
 

@@ -17,6 +17,7 @@ from media_service.files.lifecycle import FileStatus
 from media_service.files.models import File
 from media_service.jobs.lifecycle import FINAL
 from media_service.jobs.models import Job
+from media_service.transforms.models import Transform
 from media_service.transforms.spec import DEFAULT_PRESETS, PROCESSABLE_TYPES
 from media_service.uploads.models import UploadSession
 from tests.support.objects import ObjectFacts
@@ -36,7 +37,7 @@ def wait_until_settled(configuration: Configuration, *, timeout_seconds: float =
             lambda: not _unfinished(database), "every job has ended", timeout_seconds=timeout_seconds
         )
         service.wait_until(
-            lambda: objects.keys() == set(_owned(_files(database))) and not objects.unfinished(),
+            lambda: objects.keys() == set(_owned(database, _files(database))) and not objects.unfinished(),
             "the storage holds what rows own, and nothing else",
             timeout_seconds=timeout_seconds,
         )
@@ -74,7 +75,7 @@ def _check_no_phantom_and_no_garbage(
     configuration: Configuration, database: Database, files: list[File]
 ) -> None:
     """I2 and I3: objects are exactly those that rows own, whole; nothing half-done is left."""
-    objects, owned = configuration.objects, _owned(files)
+    objects, owned = configuration.objects, _owned(database, files)
     keys = objects.keys()
     assert set(owned) - keys == set(), "rows without their object"
     assert keys - set(owned) == set(), "objects without a row"
@@ -143,10 +144,14 @@ def _sessions(database: Database) -> list[UUID]:
         return list(session.scalars(select(UploadSession.id)))
 
 
-def _owned(files: list[File]) -> dict[str, ObjectFacts]:
+def _owned(database: Database, files: list[File]) -> dict[str, ObjectFacts]:
     """Every object that a row describes, as it describes it."""
     owned = {file.key: ObjectFacts(file.size_bytes, file.sha256 or "") for file in files}
     for file in files:
         for rendition in file.renditions:
             owned[rendition.key] = ObjectFacts(rendition.size_bytes, rendition.sha256)
+    with database.read() as session:
+        for made in session.scalars(select(Transform)):
+            if made.key is not None:
+                owned[made.key] = ObjectFacts(made.size_bytes or 0, made.sha256 or "")
     return owned
