@@ -68,6 +68,9 @@ SIGNED = {"/v1/signed/files/{file_id}/content", "/v1/signed/files/{file_id}/rend
 WITHOUT_SCOPE = {"GET /v1/me", "GET /v1/me/usage", "PATCH /v1/me", "POST /v1/auth/logout"}
 """What is the caller's own whatever the credential may do."""
 
+TO_COME = {Scope.JOBS_WRITE, Scope.WEBHOOKS}
+"""Scopes that no route asks for yet."""
+
 UPLOADS = {
     "POST /v1/files",
     "POST /v1/uploads",
@@ -293,7 +296,11 @@ def upload(server: ApiServer, headers: dict[str, str]) -> str:
     return file_id
 
 
-@pytest.mark.parametrize("scope", list(Scope))
+def test_every_scope_is_asked_for_but_those_whose_routes_are_to_come():
+    assert set(Scope) - {route.scope for route in PROTECTED} == TO_COME
+
+
+@pytest.mark.parametrize("scope", sorted(set(Scope) - TO_COME))
 def test_no_route_lets_in_a_key_without_its_scope(server: ApiServer, clean_backend: Backend, scope: Scope):
     others = tuple(other for other in Scope if other not in {scope, Scope.ADMIN})
     key = clean_backend.add_owner(scopes=others, role=Role.ADMIN)

@@ -70,7 +70,7 @@ def test_of_a_hundred_uploads_at_quota_minus_one_file_exactly_one_wins(
     assert answers == {201: 1, "quota-exceeded": CROWD - 1}
     assert figures(clean_backend, owner) == (100 + size_bytes, 2)
     assert len(clean_backend.keys()) == 2
-    assert clean_backend.rows(UploadSession) == []
+    assert clean_backend.are_gone(UploadSession)
 
 
 @pytest.mark.parametrize("is_form", [False, True], ids=["raw", "form"])
@@ -89,7 +89,7 @@ def test_uploads_without_a_length_never_exceed_the_quota_together(server: ApiSer
     assert set(answers) <= {201, "quota-exceeded"}
     assert figures(clean_backend, owner) == (answers[201] * LARGE, answers[201])
     assert answers[201] <= 3
-    assert clean_backend.rows(UploadSession) == []
+    assert clean_backend.are_gone(UploadSession)
 
 
 def test_uploads_and_deletes_at_once_leave_counters_that_add_up(server: ApiServer, clean_backend: Backend):

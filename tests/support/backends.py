@@ -4,6 +4,7 @@ Built once per run and emptied between tests: deleting the few rows and objects 
 milliseconds, a database and a bucket of its own would take a hundred.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -105,6 +106,13 @@ class Backend:
         """Every row of a table, in order of its key."""
         with self.database.read() as session:
             return list(session.scalars(select(table).order_by(*inspect(table).primary_key)))
+
+    def are_gone(self, table: type[Row]) -> bool:
+        """Whether a table is empty, or soon will be: what a heartbeat was just inserting goes right after."""
+        deadline = time.monotonic() + 10
+        while self.rows(table) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return not self.rows(table)
 
     def keys(self) -> set[str]:
         """The keys of all objects."""
