@@ -1,4 +1,4 @@
-"""What Schemathesis has to be told of our media types; its own process loads it (`test_openapi_engine.py`)."""
+"""What Schemathesis has to be told of our media types; loaded by `test_openapi_engine.py`."""
 
 import schemathesis
 
