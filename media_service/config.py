@@ -29,6 +29,7 @@ from media_service.auth.config import AuthSettings
 from media_service.aws.config import S3Settings
 from media_service.broker.embedded import embedded_socket
 from media_service.broker.urls import RedisAddress, socket_url
+from media_service.direct.config import DirectSettings
 from media_service.durations import Duration
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.idempotency.config import IdempotencySettings
@@ -105,6 +106,7 @@ class Settings(
     StorageSettings,
     S3Settings,
     UploadSettings,
+    DirectSettings,
     IdempotencySettings,
     JobSettings,
     PresetSettings,

@@ -5,6 +5,7 @@ The only place here that sees all settings; every service is built once per proc
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 
 import structlog
 from anyio import to_thread
@@ -22,6 +23,7 @@ from media_service.auth.registration import Registration
 from media_service.auth.router import public_router as auth_router
 from media_service.auth.router import router as credentials_router
 from media_service.auth.service import AuthService
+from media_service.auth.signing import UrlSigner
 from media_service.auth.token_keys import TokenKeyring
 from media_service.auth.tokens import AccessTokens
 from media_service.backends import create_storage
@@ -29,6 +31,12 @@ from media_service.broker.client import Doorbell, JobSender
 from media_service.broker.urls import redis_url
 from media_service.config import Settings, load_settings
 from media_service.database import Database
+from media_service.direct.completion import DirectCompletion
+from media_service.direct.parts import PartReceiver
+from media_service.direct.router import router as direct_router
+from media_service.direct.service import DirectUploads
+from media_service.direct.transports import PartTransport, PresignedTransport, SignedTransport
+from media_service.direct.uploads import DirectUploadFinder
 from media_service.downloads.router import router as downloads_router
 from media_service.downloads.service import DownloadService
 from media_service.files.presentation import FilePresenter
@@ -42,7 +50,7 @@ from media_service.migrations import require_newest
 from media_service.observability import configure_logging
 from media_service.storage.aio import AsyncStorage
 from media_service.storage.local_files import DIRECTORY_MODE
-from media_service.storage.port import PresignsDownloads
+from media_service.storage.port import PresignsDownloads, PresignsUploads
 from media_service.storage.upload_memory import UploadMemory
 from media_service.uploads.destinations import StorageDestination
 from media_service.uploads.finalizer import Finalizer
@@ -98,8 +106,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     for router in (
-        uploads_router, files_router, downloads_router, jobs_router, auth_router, credentials_router,
-        me_router, users_router, health.router, problem_pages.router,
+        uploads_router, direct_router, files_router, downloads_router, jobs_router, auth_router,
+        credentials_router, me_router, users_router, health.router, problem_pages.router,
     ):  # fmt: skip
         app.include_router(router)
     install_problem_handlers(app)
@@ -157,22 +165,30 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
     app.state.presenter = FilePresenter(settings.base_url)
     app.state.jobs = JobService(database)
     policy = UploadPolicy(settings.max_file_size, settings.allowed_types)
+    finalizer = Finalizer(
+        database=database, sessions=sessions, bell=bell, job_max_attempts=settings.job_max_attempts
+    )
+    signer = await auth.url_signer()
     app.state.uploads = UploadService(
         database=database,
         storage=storage,
         policy=policy,
         destination=StorageDestination(storage, sessions=sessions, policy=policy, memory=memory),
         keys=keys,
-        finalizer=Finalizer(
-            database=database, sessions=sessions, bell=bell, job_max_attempts=settings.job_max_attempts
-        ),
+        finalizer=finalizer,
+    )
+    _start_direct(
+        app,
+        settings,
+        _DirectTools(database, storage, signer, memory, policy, finalizer),
+        presigner=blobs if isinstance(blobs, PresignsUploads) else None,
     )
     app.state.files = FileService(
         database=database, bell=bell, presets=settings.presets, job_max_attempts=settings.job_max_attempts
     )
     app.state.downloads = DownloadService(
         database=database,
-        signer=await auth.url_signer(),
+        signer=signer,
         presigner=blobs if isinstance(blobs, PresignsDownloads) else None,
         presets=settings.presets,
         base_url=settings.base_url,
@@ -188,6 +204,57 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
     app.state.required_checks = {"database": database.check, "storage": storage.check}
     app.state.optional_checks = {"redis": check_redis}
     app.state.missing_layers = LivingWorkers(database).missing_layers
+
+
+@dataclass(frozen=True, slots=True)
+class _DirectTools:
+    """What all parts of direct uploads work with."""
+
+    database: Database
+    storage: AsyncStorage
+    signer: UrlSigner
+    memory: UploadMemory
+    policy: UploadPolicy
+    finalizer: Finalizer
+
+
+def _start_direct(
+    app: FastAPI, settings: Settings, tools: _DirectTools, *, presigner: PresignsUploads | None
+) -> None:
+    """Uploads that go to the storage itself, or by signed URLs of ours where it cannot take them."""
+    database, storage, policy = tools.database, tools.storage, tools.policy
+    finder = DirectUploadFinder(database)
+    own_urls = SignedTransport(database, tools.signer, base_url=settings.base_url)
+    transports: dict[bool, PartTransport] = {False: own_urls}
+    if presigner is not None:
+        transports[True] = PresignedTransport(storage, presigner)
+    app.state.own_urls = own_urls
+    app.state.direct_uploads = DirectUploads(
+        database=database,
+        storage=storage,
+        finder=finder,
+        transports=transports,
+        policy=policy,
+        lifetime=settings.direct_upload_ttl,
+        url_lifetime=settings.direct_url_ttl,
+        part_size_bytes=settings.direct_part_size,
+    )
+    app.state.direct_completion = DirectCompletion(
+        database=database,
+        storage=storage,
+        finder=finder,
+        transports=transports,
+        policy=policy,
+        finalizer=tools.finalizer,
+    )
+    app.state.part_receiver = PartReceiver(
+        database=database,
+        storage=storage,
+        finder=finder,
+        signer=tools.signer,
+        memory=tools.memory,
+        policy=policy,
+    )
 
 
 async def _start_accounts(

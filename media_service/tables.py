@@ -4,6 +4,7 @@ Foreign keys name tables of other domains, so whoever talks to the database need
 """
 
 from media_service.auth.models import ApiKey, LoginSession, RefreshToken, SigningKey, TokenKey, User
+from media_service.direct.models import DirectPart, DirectUpload
 from media_service.events.models import Event
 from media_service.files.models import File, FileTerm, Rendition
 from media_service.idempotency.models import IdempotencyKey
@@ -14,6 +15,8 @@ from media_service.uploads.models import UploadSession
 __all__ = [
     "ApiKey",
     "Base",
+    "DirectPart",
+    "DirectUpload",
     "Event",
     "File",
     "FileTerm",

@@ -123,6 +123,17 @@ def set_status(
     )
 
 
+def set_sha256(file_id: UUID, *, sha256: str, at: datetime) -> ReturningUpdate[UUID]:
+    """Note what a worker has computed; no row: the file is gone."""
+    return (
+        update(File)
+        .where(File.id == file_id)
+        .values(sha256=sha256, version=File.version + 1, updated_at=at)
+        .returning(File.owner_id)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def delete_file(file_id: UUID, *, version: int) -> Delete:
     """Delete a record that still has `version`; renditions and jobs go with it."""
     return (

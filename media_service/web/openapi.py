@@ -20,6 +20,10 @@ What is no HTTP/1.1, or a head that never ends, is answered before any operation
 
 TAGS = [
     {"name": "Files", "description": "Upload, list, describe, change and delete files."},
+    {
+        "name": "Direct uploads",
+        "description": "Bytes that go to the storage itself, and the files made of them.",
+    },
     {"name": "Downloads", "description": "The bytes of originals and renditions."},
     {"name": "Jobs", "description": "What the workers do."},
     {"name": "Accounts", "description": "Users, logins and API keys."},

@@ -104,10 +104,13 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "not-found": ("Not found", "Nothing is at this address, or it is not yours to see."),
     "not-a-login": ("Not a login", "An API key has no login that could be ended. Delete the key instead."),
     "not-an-image": ("Not an image", "Only images have renditions."),
+    "no-such-part": ("No such part", "Parts are numbered from 1 to `part_count`."),
+    "not-hashed": ("Not hashed yet", "A worker has yet to compute the file's SHA-256. Try again soon."),
     "object-not-found": (
         "Bytes not found",
         "The record is there, but not its bytes: the file may just have been deleted.",
     ),
+    "part-too-large": ("Part too large", "The part has more than `limit_bytes` bytes."),
     "precondition-failed": (
         "Precondition failed",
         "The resource is not in the state that the request asked for.",
@@ -130,6 +133,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "Rendition not ready",
         "The rendition is being made, or could not be; see `file_status`.",
     ),
+    "size-mismatch": (
+        "Another size than announced",
+        "`actual_bytes` came where `expected_bytes` were announced. Send it again, or start anew.",
+    ),
     "storage-full": ("Storage full", "The storage has no room left."),
     "storage-unavailable": ("Storage unavailable", "The service cannot reach its storage. Try again later."),
     "too-many-parts": ("Too many parts", "The form has more parts than `limit`."),
@@ -142,6 +149,8 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "Unsupported content encoding",
         "Bytes are stored as they come. Send none of `Content-Encoding` and `Content-Transfer-Encoding`.",
     ),
+    "upload-expired": ("Upload expired", "The time of the upload is over. Start a new one."),
+    "upload-lost": ("Upload lost", "The storage does not know the upload any more. Start a new one."),
     "upload-interrupted": ("Upload interrupted", "The service paused for too long. Send the upload again."),
     "upload-parts-mismatch": (
         "Parts do not fit",

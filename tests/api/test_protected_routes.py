@@ -45,7 +45,11 @@ PUBLIC_FILES = {
     "/v1/files/{file_id}/download",
 }
 """What answers without credentials if the file is public."""
-SIGNED = {"/v1/signed/files/{file_id}/content", "/v1/signed/files/{file_id}/renditions/{name}/content"}
+SIGNED = {
+    "/v1/signed/files/{file_id}/content",
+    "/v1/signed/files/{file_id}/renditions/{name}/content",
+    "/v1/signed/uploads/{upload_id}/parts/{number}",
+}
 """What asks for a signature instead."""
 
 WITHOUT_SCOPE = {"GET /v1/me", "PATCH /v1/me", "POST /v1/auth/logout"}
@@ -77,7 +81,7 @@ def test_every_protected_route_asks_for_a_scope_unless_it_is_about_the_caller():
 
 def ids(**known: object) -> dict[str, str]:
     """Ids for the paths: unknown ones, unless they are known."""
-    names = ("file_id", "job_id", "key_id", "user_id")
+    names = ("file_id", "job_id", "key_id", "user_id", "upload_id")
     return {
         **{name: str(new_id()) for name in names},
         "name": "thumb",

@@ -1,0 +1,33 @@
+"""Every statement about direct uploads, once. Core room: builds statements, runs none."""
+
+from uuid import UUID
+
+from sqlalchemy import Delete, Select, delete, select
+
+from media_service.auth.models import User
+from media_service.direct.models import DirectPart, DirectUpload
+from media_service.uploads.models import UploadSession
+
+
+def direct_upload(upload_id: UUID) -> Select[DirectUpload, UploadSession]:
+    """A direct upload of an enabled user, with its session."""
+    return (
+        select(DirectUpload, UploadSession)
+        .join(UploadSession, UploadSession.id == DirectUpload.session_id)
+        .join(User, User.id == UploadSession.owner_id)
+        .where(DirectUpload.session_id == upload_id, User.disabled_at.is_(None))
+    )
+
+
+def parts_of(upload_id: UUID) -> Select[DirectPart]:
+    """In order of their numbers."""
+    return select(DirectPart).where(DirectPart.session_id == upload_id).order_by(DirectPart.number)
+
+
+def delete_part(upload_id: UUID, number: int) -> Delete:
+    """Forget a part that was sent again."""
+    return (
+        delete(DirectPart)
+        .where(DirectPart.session_id == upload_id, DirectPart.number == number)
+        .execution_options(synchronize_session=False)
+    )
