@@ -33,6 +33,7 @@ from media_service.direct.config import DirectSettings
 from media_service.durations import Duration
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.idempotency.config import IdempotencySettings
+from media_service.imports.config import ImportSettings
 from media_service.jobs.config import JobSettings
 from media_service.storage.config import StorageSettings
 from media_service.transforms.config import PresetSettings
@@ -107,6 +108,7 @@ class Settings(
     S3Settings,
     UploadSettings,
     DirectSettings,
+    ImportSettings,
     IdempotencySettings,
     JobSettings,
     PresetSettings,

@@ -24,6 +24,8 @@ class ErrorKind(StrEnum):
     RANGE_NOT_SATISFIABLE = "range_not_satisfiable"
     UNPROCESSABLE = "unprocessable"
     UNAVAILABLE = "unavailable"
+    UNREACHABLE = "unreachable"
+    """Another server, which is not ours, does not answer as it should. Tried a few times."""
     STORAGE_FULL = "storage_full"
     DAMAGED = "damaged"
     """The storage gave other bytes than it was given."""

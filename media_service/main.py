@@ -43,6 +43,8 @@ from media_service.files.presentation import FilePresenter
 from media_service.files.router import router as files_router
 from media_service.files.service import FileService
 from media_service.idempotency.service import IdempotencyKeys
+from media_service.imports.router import router as imports_router
+from media_service.imports.service import ImportService
 from media_service.jobs.living_workers import LivingWorkers
 from media_service.jobs.router import router as jobs_router
 from media_service.jobs.service import JobService
@@ -106,8 +108,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     for router in (
-        uploads_router, direct_router, files_router, downloads_router, jobs_router, auth_router,
-        credentials_router, me_router, users_router, health.router, problem_pages.router,
+        uploads_router, direct_router, imports_router, files_router, downloads_router, jobs_router,
+        auth_router, credentials_router, me_router, users_router, health.router, problem_pages.router,
     ):  # fmt: skip
         app.include_router(router)
     install_problem_handlers(app)
@@ -182,6 +184,13 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
         settings,
         _DirectTools(database, storage, signer, memory, policy, finalizer),
         presigner=blobs if isinstance(blobs, PresignsUploads) else None,
+    )
+    app.state.imports = ImportService(
+        database=database,
+        bell=bell,
+        is_enabled=settings.import_enabled,
+        ports=settings.import_ports,
+        job_max_attempts=settings.job_max_attempts,
     )
     app.state.files = FileService(
         database=database, bell=bell, presets=settings.presets, job_max_attempts=settings.job_max_attempts

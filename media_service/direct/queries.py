@@ -2,11 +2,14 @@
 
 from uuid import UUID
 
-from sqlalchemy import Delete, Select, delete, select
+from sqlalchemy import Delete, Select, delete, insert, select
 
 from media_service.auth.models import User
 from media_service.direct.models import DirectPart, DirectUpload
 from media_service.uploads.models import UploadSession
+
+INSERT_DIRECT_UPLOADS = insert(DirectUpload.metadata.tables[DirectUpload.__tablename__])
+"""Rows come as dictionaries (`Base.column_values`)."""
 
 
 def direct_upload(upload_id: UUID) -> Select[DirectUpload, UploadSession]:

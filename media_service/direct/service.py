@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from sqlalchemy.orm import Session
+
 from media_service.auth.scopes import Caller
 from media_service.database import Database
 from media_service.direct.models import DirectUpload
 from media_service.direct.plans import PartPlan
-from media_service.direct.reservations import reserve
+from media_service.direct.queries import INSERT_DIRECT_UPLOADS
 from media_service.direct.transports import ArrivedPart, PartTransport
 from media_service.direct.uploads import DirectUploadFinder, OpenDirectUpload
 from media_service.exceptions import ErrorKind, MediaServiceError
@@ -22,7 +24,13 @@ from media_service.storage.exceptions import ObjectNotFoundError
 from media_service.storage.limits import part_size_for
 from media_service.uploads import queries
 from media_service.uploads.policy import UploadPolicy
+from media_service.uploads.reservations import reserve
 from media_service.uploads.sniffing import UNKNOWN
+
+PROTOCOL = "direct"
+AFTER_EXPIRY = timedelta(hours=1)
+"""How long the claim on the bytes outlives the last moment at which a completion may begin: the largest takes
+S3 minutes, and the sweeper must not take its bytes meanwhile."""
 
 MAX_URLS = 1000
 """Signed in one call; a tenth of a second."""
@@ -82,9 +90,7 @@ class DirectUploads:
         self._policy.check_size(announced.size_bytes or 0)
         row = self._row(announced, is_presigned=True in self._transports and not through_us)
         # The row comes first: a crash between the two leaves a row without an upload, which is harmless.
-        await self._database.run_transaction(
-            lambda session: reserve(session, caller, row, lifetime=self._lifetime)
-        )
+        await self._database.run_transaction(lambda session: self._insert(session, caller, row))
         reach("direct.claimed")
         storage_upload_id = await self._begin(row)
         async with self._database.transaction() as session:
@@ -154,6 +160,18 @@ class DirectUploads:
             fields=announced.fields.model_dump(mode="json"),
             expires_at=utc_now() + self._lifetime,
         )
+
+    def _insert(self, session: Session, caller: Caller, row: DirectUpload) -> None:
+        # Anew for each try of the transaction: an instance belongs to one session.
+        reserve(
+            session,
+            session_id=row.session_id,
+            owner_id=caller.owner_id,
+            protocol=PROTOCOL,
+            size_bytes=row.size_bytes or 0,
+            lease=self._lifetime + AFTER_EXPIRY,
+        )
+        session.execute(INSERT_DIRECT_UPLOADS, [row.column_values()])
 
     async def _begin(self, row: DirectUpload) -> str:
         """Begin an upload of the storage. Nobody has looked at the bytes, so their type is not known."""

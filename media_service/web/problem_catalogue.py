@@ -77,6 +77,15 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "Uploaded and deleted",
         "The request was done before under this `Idempotency-Key`, and what it made was deleted since.",
     ),
+    "import-address-refused": ("Address refused", "The URL leads to an address that is not public."),
+    "import-refused": ("Import refused", "The other server does not give the file, or not in a usable form."),
+    "import-too-slow": ("Import too slow", "The file did not come within `MEDIA_IMPORT_TIMEOUT`."),
+    "import-unreachable": (
+        "Server unreachable",
+        "The other server did not answer, or broke off, many times.",
+    ),
+    "import-url-refused": ("URL refused", "Only plain http and https URLs of public servers are imported."),
+    "imports-disabled": ("Imports disabled", "Imports are off unless `MEDIA_IMPORT_ENABLED` is true."),
     "internal-error": (
         "Internal error",
         "Something broke that should not. The log has the details under the `request_id`.",

@@ -35,6 +35,7 @@ STATUS: dict[ErrorKind, int] = {
     ErrorKind.UNPROCESSABLE: 422,
     ErrorKind.DAMAGED: 500,
     ErrorKind.CRASHED: 500,
+    ErrorKind.UNREACHABLE: 502,
     ErrorKind.UNAVAILABLE: 503,
     ErrorKind.STORAGE_FULL: 507,
 }
