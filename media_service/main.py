@@ -29,6 +29,10 @@ from media_service.auth.tokens import AccessTokens
 from media_service.backends import create_storage
 from media_service.broker.client import Doorbell, JobSender
 from media_service.broker.urls import redis_url
+from media_service.companion.forms import FormReceiver
+from media_service.companion.router import form_router, token_router
+from media_service.companion.router import router as companion_router
+from media_service.companion.service import CompanionService
 from media_service.config import Settings, load_settings
 from media_service.database import Database
 from media_service.direct.completion import DirectCompletion
@@ -108,8 +112,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     for router in (
-        uploads_router, direct_router, imports_router, files_router, downloads_router, jobs_router,
-        auth_router, credentials_router, me_router, users_router, health.router, problem_pages.router,
+        uploads_router, direct_router, companion_router, token_router, form_router, imports_router,
+        files_router, downloads_router, jobs_router, auth_router, credentials_router, me_router,
+        users_router, health.router, problem_pages.router,
     ):  # fmt: skip
         app.include_router(router)
     install_problem_handlers(app)
@@ -237,8 +242,7 @@ def _start_direct(
     transports: dict[bool, PartTransport] = {False: own_urls}
     if presigner is not None:
         transports[True] = PresignedTransport(storage, presigner)
-    app.state.own_urls = own_urls
-    app.state.direct_uploads = DirectUploads(
+    directs = DirectUploads(
         database=database,
         storage=storage,
         finder=finder,
@@ -248,7 +252,7 @@ def _start_direct(
         url_lifetime=settings.direct_url_ttl,
         part_size_bytes=settings.direct_part_size,
     )
-    app.state.direct_completion = DirectCompletion(
+    completion = DirectCompletion(
         database=database,
         storage=storage,
         finder=finder,
@@ -256,13 +260,24 @@ def _start_direct(
         policy=policy,
         finalizer=tools.finalizer,
     )
-    app.state.part_receiver = PartReceiver(
+    receiver = PartReceiver(
         database=database,
         storage=storage,
         finder=finder,
         signer=tools.signer,
         memory=tools.memory,
         policy=policy,
+    )
+    app.state.direct_uploads = directs
+    app.state.direct_completion = completion
+    app.state.part_receiver = receiver
+    app.state.form_receiver = FormReceiver(receiver, completion)
+    app.state.companion = CompanionService(
+        directs=directs,
+        completion=completion,
+        own_urls=own_urls,
+        presenter=FilePresenter(settings.base_url),
+        max_file_size_bytes=settings.max_file_size,
     )
 
 

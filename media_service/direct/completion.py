@@ -77,6 +77,11 @@ class DirectCompletion:
             raise failure
         return file
 
+    async def completed(self, upload_id: UUID) -> File | None:
+        """The file that an upload has become, whoever asks."""
+        async with self._database.read() as session:
+            return (await session.scalars(described_files([upload_id]))).one_or_none()
+
     async def _make_file(
         self, upload: OpenDirectUpload, caller: Caller, etags: Mapping[int, str] | None
     ) -> None:
@@ -88,29 +93,32 @@ class DirectCompletion:
         await self._finalizer.finalize(caller, stored, fields, stored.end_session)
 
     async def _find_file(self, upload_id: UUID, caller: Caller) -> File | None:
-        """With its renditions."""
-        async with self._database.read() as session:
-            file = (await session.scalars(described_files([upload_id]))).one_or_none()
+        file = await self.completed(upload_id)
         return file if file is not None and file.owner_id == caller.owner_id else None
 
     async def _make_object(self, upload: OpenDirectUpload, etags: Mapping[int, str] | None) -> int:
         """Let the storage make one object; returns its size."""
         row = upload.row
         if row.size_bytes == 0:
-            # A multipart upload without a byte is not known to all stores.
-            await self._storage.put(row.key, lambda: b"", content_type=UNKNOWN, size_bytes=0)
-            await self._storage.abort_upload(row.key, upload.storage_upload_id)
-            return 0
+            return await self._make_empty_object(upload)
         try:
             transport = self._transports[row.is_presigned]
             parts = await transport.arrived(row, upload.storage_upload_id)
             size_bytes = _check_parts(upload.plan, parts, etags)
+            if size_bytes == 0:
+                return await self._make_empty_object(upload)
             self._policy.check_size(size_bytes)
             receipts = [receipt for part in parts for receipt in part.receipts]
             await self._storage.complete_upload(row.key, upload.storage_upload_id, receipts)
         except ObjectNotFoundError:
             return await self._size_of_object(upload)
         return size_bytes
+
+    async def _make_empty_object(self, upload: OpenDirectUpload) -> int:
+        """Not every store makes an object of an upload without a byte."""
+        await self._storage.put(upload.row.key, lambda: b"", content_type=UNKNOWN, size_bytes=0)
+        await self._storage.abort_upload(upload.row.key, upload.storage_upload_id)
+        return 0
 
     async def _size_of_object(self, upload: OpenDirectUpload) -> int:
         """After another completion, or one whose answer was lost, the storage knows the object alone."""

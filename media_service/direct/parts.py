@@ -45,19 +45,20 @@ class PartReceiver:
 
     async def signed(
         self, upload_id: UUID, *, method: str, path: str, query: Mapping[str, str]
-    ) -> OpenDirectUpload:
-        """The upload that a signed URL names. Raises MediaServiceError (403, 404, 410)."""
+    ) -> OpenDirectUpload | None:
+        """The upload that a signed URL names; None if it is not there any more, such as a file already.
+
+        Raises MediaServiceError (403, 410).
+        """
         self._signer.verify(path, query, epoch=0, now=time.time(), method=method)
         upload = await self._finder.find(upload_id)
-        if upload is None or upload.row.is_presigned:
-            raise upload_not_found()
-        return upload
+        return upload if upload is not None and not upload.row.is_presigned else None
 
     async def receive(
         self,
         upload: OpenDirectUpload,
         number: int,
-        chunks: AsyncIterable[bytes],
+        chunks: AsyncIterable[bytes | memoryview],
         *,
         declared_bytes: int | None = None,
     ) -> str:
@@ -76,7 +77,11 @@ class PartReceiver:
         return part.etag
 
     async def _store(
-        self, upload: OpenDirectUpload, number: int, chunks: AsyncIterable[bytes], lengths: "_Lengths"
+        self,
+        upload: OpenDirectUpload,
+        number: int,
+        chunks: AsyncIterable[bytes | memoryview],
+        lengths: "_Lengths",
     ) -> DirectPart:
         row, digest = upload.row, hashlib.sha256()
         pieces = _Pieces(self._storage, self._memory, upload, number, digest)
@@ -170,7 +175,7 @@ class _Pieces:
         self._piece = GrowingPart(memory, digest)
         self.etags: list[str] = []
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: bytes | memoryview) -> None:
         rest = memoryview(data)
         while rest:
             taken = rest[: self._piece_bytes - self._piece.size_bytes]

@@ -12,10 +12,10 @@ INSERT_DIRECT_UPLOADS = insert(DirectUpload.metadata.tables[DirectUpload.__table
 """Rows come as dictionaries (`Base.column_values`)."""
 
 
-def direct_upload(upload_id: UUID) -> Select[DirectUpload, UploadSession]:
-    """A direct upload of an enabled user, with its session."""
+def direct_upload(upload_id: UUID) -> Select[DirectUpload, UploadSession, User]:
+    """A direct upload of an enabled user, with its session and that user."""
     return (
-        select(DirectUpload, UploadSession)
+        select(DirectUpload, UploadSession, User)
         .join(UploadSession, UploadSession.id == DirectUpload.session_id)
         .join(User, User.id == UploadSession.owner_id)
         .where(DirectUpload.session_id == upload_id, User.disabled_at.is_(None))

@@ -15,6 +15,7 @@ from media_service.direct.schemas import (
     NewDirectUpload,
     PartUrls,
 )
+from media_service.direct.uploads import upload_not_found
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.files.dependencies import Presenter
 from media_service.files.schemas import FileOut
@@ -111,6 +112,8 @@ async def put_signed_part(
 ) -> Response:
     """Take a part by a URL that the service signed, where the storage cannot take it itself."""
     upload = await receiver.signed(upload_id, method="PUT", path=request.url.path, query=request.query_params)
+    if upload is None:
+        raise upload_not_found()
     declared = declared_length(request.headers.get("content-length"))
     etag = await receiver.receive(upload, number, request.stream(), declared_bytes=declared)
     return Response(headers={"ETag": f'"{etag}"'})

@@ -95,7 +95,7 @@ class DirectUploads:
         storage_upload_id = await self._begin(row)
         async with self._database.transaction() as session:
             await session.execute(queries.set_storage_upload(row.session_id, storage_upload_id))
-        return OpenDirectUpload(row, caller.owner_id, storage_upload_id)
+        return OpenDirectUpload(row, caller, storage_upload_id)
 
     async def find(self, upload_id: UUID, caller: Caller) -> OpenDirectUpload:
         """Raises MediaServiceError: not found, gone."""

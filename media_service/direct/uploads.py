@@ -4,13 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from media_service.auth.scopes import Caller
+from media_service.auth.models import User
+from media_service.auth.scopes import Account, Caller
 from media_service.database import Database
 from media_service.direct import queries
 from media_service.direct.models import DirectUpload
 from media_service.direct.plans import PartPlan
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.models import utc_now
+from media_service.uploads.models import UploadSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +20,8 @@ class OpenDirectUpload:
     """A direct upload that is not over."""
 
     row: DirectUpload
-    owner_id: UUID
+    owner: Caller
+    """As whom it may be completed by whoever has a signed URL of it; with no scopes for anything else."""
     storage_upload_id: str
 
     @property
@@ -47,7 +50,7 @@ class DirectUploadFinder:
             found = (await session.execute(queries.direct_upload(upload_id))).one_or_none()
         if found is None:
             return None
-        row, session_row = found
+        row, session_row, user = found
         storage_upload_id = session_row.storage_upload_id
         if storage_upload_id is None:
             return None  # its start has not ended, or failed
@@ -55,7 +58,7 @@ class DirectUploadFinder:
             raise MediaServiceError(
                 ErrorKind.GONE, "upload-expired", "The time of this upload is over; start a new one."
             )
-        return OpenDirectUpload(row, session_row.owner_id, storage_upload_id)
+        return OpenDirectUpload(row, owner_of(session_row, user), storage_upload_id)
 
     async def of_caller(self, upload_id: UUID, caller: Caller) -> OpenDirectUpload:
         """The caller's own. Raises MediaServiceError: not found, gone."""
@@ -68,7 +71,15 @@ class DirectUploadFinder:
         """As `of_caller`, where its end is no error."""
         found = await self.find(upload_id)
         # Not even an admin's: what comes of it belongs to whoever completes it.
-        return found if found is not None and found.owner_id == caller.owner_id else None
+        return found if found is not None and found.owner.owner_id == caller.owner_id else None
+
+
+def owner_of(session_row: UploadSession, user: User) -> Caller:
+    account = Account(
+        user.quota_bytes, user.quota_files, user.stored_bytes, user.stored_files, user.files_revision
+    )
+    credential_id = session_row.upload_token_id or session_row.id
+    return Caller(user.id, frozenset(), credential_id, account)
 
 
 def upload_not_found() -> MediaServiceError:

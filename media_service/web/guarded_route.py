@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import Message
 
 from media_service.auth.dependencies import identify_caller
-from media_service.auth.scopes import missing_credentials
+from media_service.auth.scopes import Caller, missing_credentials
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.uploads.headers import declared_length
 
@@ -26,13 +26,17 @@ MAX_STRANGERS_BYTES = 16 * 1024
 class GuardedRoute(APIRoute):
     """The `route_class` of routers whose handlers declare bodies; handlers without one are not touched."""
 
+    async def identify(self, request: Request) -> Caller | None:
+        """Who calls, before the body is read; a route that takes another credential says so here."""
+        return await identify_caller(request)
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         if self.body_field is None:
             return handle
 
         async def guarded(request: Request) -> Response:
-            if await identify_caller(request) is None:
+            if await self.identify(request) is None:
                 raise missing_credentials()
             return await handle(await _with_body(request, max_bytes=MAX_JSON_BYTES))
 
