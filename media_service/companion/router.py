@@ -97,7 +97,8 @@ def add_routes(router: APIRouter, uploader: Any) -> APIRouter:
         """Make URLs for several parts (Uppy before 6)."""
         return await companion.sign_parts(caller, Named(upload_id, key), part_numbers(part_numbers_text))
 
-    @router.get("/multipart/{upload_id}/{number}", responses=problems(400, 401, 403, 404, 410, 422, 503))
+    # Only digits: else it would also be an address for GET of what ends in "complete".
+    @router.get("/multipart/{upload_id}/{number:int}", responses=problems(400, 401, 403, 404, 410, 422, 503))
     async def sign_multipart_part(
         upload_id: UUID, number: Number, caller: uploader, companion: Companion, key: Key = ""
     ) -> SignedPart:
