@@ -63,7 +63,7 @@ class SignedParts(_Camel):
 
 
 class CompletedPart(BaseModel):
-    PartNumber: Annotated[int, Field(ge=1, le=MAX_PARTS)]
+    PartNumber: Annotated[int, Field(ge=1, le=MAX_PARTS, strict=True)]
     ETag: Annotated[str, Field(min_length=1, max_length=128)]
 
 

@@ -25,7 +25,7 @@ class NewDirectUpload(BaseModel):
     )
 
     filename: Annotated[str, Field(min_length=1, max_length=1024)]
-    size: Annotated[int, Field(ge=0, le=MAX_SIZE)]
+    size: Annotated[int, Field(ge=0, le=MAX_SIZE, strict=True)]
     content_type: Annotated[str, Field(max_length=255)] = "application/octet-stream"
     sha256: Annotated[str | None, Field(pattern=r"^[0-9A-Fa-f]{64}$")] = None
     visibility: Visibility = Visibility.PRIVATE
@@ -88,7 +88,7 @@ class DirectUploadState(BaseModel):
 class SentPart(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    number: Annotated[int, Field(ge=1, le=MAX_PARTS)]
+    number: Annotated[int, Field(ge=1, le=MAX_PARTS, strict=True)]
     etag: Annotated[str, Field(min_length=1, max_length=128)]
 
 

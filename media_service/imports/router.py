@@ -9,6 +9,7 @@ from media_service.imports.schemas import ImportRequest
 from media_service.imports.service import ImportService
 from media_service.jobs.schemas import JobOut
 from media_service.web.guarded_route import GuardedRoute
+from media_service.web.problems import MethodRefused
 from media_service.web.responses import problems
 
 router = APIRouter(prefix="/v1", tags=["Files"], route_class=GuardedRoute)
@@ -27,3 +28,12 @@ async def import_file(
 ) -> JobOut:
     """Let a worker fetch a file from a URL; the job that is the answer names the file at its end."""
     return JobOut.from_job(await imports.request(caller, wanted))
+
+
+_OTHERS = ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
+
+
+@router.api_route("/files/import", methods=_OTHERS, include_in_schema=False)
+async def refuse_other_methods(_: Writer) -> None:
+    """Else `/files/{file_id}` would take "import" for an id."""
+    raise MethodRefused("POST")

@@ -43,6 +43,13 @@ def test_import_is_a_job_of_the_callers(importing: ApiServer, owner: Owner, clea
     assert "secret" not in described.text
 
 
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
+def test_import_is_no_file_whose_id_is_import(server: ApiServer, owner: Owner, method: str):
+    answer = server.client.request(method, "/v1/files/import", headers=owner.headers)
+    assert_problem(answer, 405, "method-not-allowed")
+    assert answer.headers["Allow"] == "POST"
+
+
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "http://u:secret@example.org/", "https://a:22/", "x"])
 def test_url_that_cannot_be_imported_is_refused_at_once(
     importing: ApiServer, owner: Owner, clean_backend: Backend, url: str
