@@ -13,7 +13,6 @@ from media_service.direct import queries
 from media_service.direct.models import DirectPart
 from media_service.direct.uploads import DirectUploadFinder, OpenDirectUpload, upload_not_found
 from media_service.exceptions import ErrorKind, MediaServiceError
-from media_service.faultpoints import reach
 from media_service.storage.aio import AsyncStorage
 from media_service.storage.exceptions import ObjectNotFoundError
 from media_service.storage.upload_memory import GrowingPart, UploadMemory
@@ -72,7 +71,6 @@ class PartReceiver:
             part = await self._store(upload, number, chunks, lengths)
         except ObjectNotFoundError:
             raise upload_not_found() from None  # completed or aborted meanwhile
-        reach("direct.part")
         await self._note(part)
         return part.etag
 

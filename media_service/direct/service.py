@@ -15,7 +15,6 @@ from media_service.direct.queries import INSERT_DIRECT_UPLOADS
 from media_service.direct.transports import ArrivedPart, PartTransport
 from media_service.direct.uploads import DirectUploadFinder, OpenDirectUpload
 from media_service.exceptions import ErrorKind, MediaServiceError
-from media_service.faultpoints import reach
 from media_service.files.names import clean_name
 from media_service.files.schemas import FileFields
 from media_service.models import new_id, utc_now
@@ -91,7 +90,6 @@ class DirectUploads:
         row = self._row(announced, is_presigned=True in self._transports and not through_us)
         # The row comes first: a crash between the two leaves a row without an upload, which is harmless.
         await self._database.run_transaction(lambda session: self._insert(session, caller, row))
-        reach("direct.claimed")
         storage_upload_id = await self._begin(row)
         async with self._database.transaction() as session:
             await session.execute(queries.set_storage_upload(row.session_id, storage_upload_id))

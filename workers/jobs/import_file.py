@@ -8,7 +8,6 @@ from uuid import UUID
 
 from media_service.auth.queries import enabled_user
 from media_service.exceptions import ErrorKind, MediaServiceError
-from media_service.faultpoints import reach
 from media_service.files.lifecycle import FileStatus, Visibility
 from media_service.files.names import clean_name
 from media_service.jobs import queries as jobs
@@ -44,7 +43,6 @@ def import_file(job: ClaimedJob, context: JobContext) -> None:
         file_id = _claim(job, context, tools, fetched.length_bytes or 0)
         try:
             received = _receive(file_id, job.payload, fetched, context, tools.policy)
-            reach("import.stored")
             _publish(job, context, received)
         except BaseException:
             _discard(file_id, context)
