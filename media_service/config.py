@@ -29,10 +29,12 @@ from media_service.auth.config import AuthSettings
 from media_service.aws.config import S3Settings
 from media_service.broker.embedded import embedded_socket
 from media_service.broker.urls import RedisAddress, socket_url
+from media_service.direct.config import DirectSettings
 from media_service.durations import Duration
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.files.config import CacheSettings
 from media_service.idempotency.config import IdempotencySettings
+from media_service.imports.config import ImportSettings
 from media_service.jobs.config import JobSettings
 from media_service.rate_limits.config import RateLimitSettings
 from media_service.storage.config import StorageSettings
@@ -110,6 +112,8 @@ class Settings(
     S3Settings,
     UploadSettings,
     ResumableSettings,
+    DirectSettings,
+    ImportSettings,
     IdempotencySettings,
     CacheSettings,
     JobSettings,

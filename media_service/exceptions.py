@@ -28,6 +28,8 @@ class ErrorKind(StrEnum):
     """The client asks too often."""
     CHECKSUM_MISMATCH = "checksum_mismatch"
     UNAVAILABLE = "unavailable"
+    UNREACHABLE = "unreachable"
+    """Another server, which is not ours, does not answer as it should. Tried a few times."""
     STORAGE_FULL = "storage_full"
     QUOTA_EXCEEDED = "quota_exceeded"
     """Only its owner, or an admin, can make room."""

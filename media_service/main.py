@@ -5,6 +5,7 @@ The only place here that sees all settings; every service is built once per proc
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 
 import structlog
 from anyio import to_thread
@@ -31,8 +32,18 @@ from media_service.auth.tokens import AccessTokens
 from media_service.backends import create_storage
 from media_service.broker.client import Doorbell, JobSender
 from media_service.broker.urls import redis_url
+from media_service.companion.forms import FormReceiver
+from media_service.companion.router import form_router, token_router
+from media_service.companion.router import router as companion_router
+from media_service.companion.service import CompanionService
 from media_service.config import Settings, load_settings
 from media_service.database import Database
+from media_service.direct.completion import DirectCompletion
+from media_service.direct.parts import PartReceiver
+from media_service.direct.router import router as direct_router
+from media_service.direct.service import DirectUploads
+from media_service.direct.transports import PartTransport, PresignedTransport, SignedTransport
+from media_service.direct.uploads import DirectUploadFinder
 from media_service.downloads.router import router as downloads_router
 from media_service.downloads.router import signed_router, signing_router
 from media_service.downloads.service import DownloadService
@@ -42,6 +53,8 @@ from media_service.files.presentation import FilePresenter
 from media_service.files.router import router as files_router
 from media_service.files.service import FileService
 from media_service.idempotency.service import IdempotencyKeys
+from media_service.imports.router import router as imports_router
+from media_service.imports.service import ImportService
 from media_service.jobs.living_workers import LivingWorkers
 from media_service.jobs.router import router as jobs_router
 from media_service.jobs.service import JobService
@@ -52,7 +65,7 @@ from media_service.rate_limits.limiter import RateLimiter
 from media_service.rate_limits.redis_counts import RedisCounts
 from media_service.storage.aio import AsyncStorage
 from media_service.storage.local_files import DIRECTORY_MODE
-from media_service.storage.port import PresignsDownloads
+from media_service.storage.port import PresignsDownloads, PresignsUploads
 from media_service.storage.upload_memory import UploadMemory
 from media_service.tus.answers import Links
 from media_service.tus.draft_protocol import DraftProtocol
@@ -122,8 +135,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     for router in (
-        uploads_router, tus_router, tus_discovery_router, files_router, downloads_router, signing_router,
-        signed_router, jobs_router, auth_router, credentials_router, upload_tokens_router, me_router,
+        uploads_router, direct_router, companion_router, token_router, form_router, tus_router,
+        tus_discovery_router, imports_router, files_router, downloads_router, signing_router, signed_router,
+        jobs_router, auth_router, credentials_router, upload_tokens_router, me_router,
         users_router, health.router, problem_pages.router,
     ):  # fmt: skip
         app.include_router(router)
@@ -194,6 +208,7 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
         job_max_attempts=settings.job_max_attempts,
         turns=turns,
     )
+    url_keys = Keyring(database, SigningKey, lifetime=MAX_URL_LIFETIME)
     app.state.uploads = UploadService(
         database=database,
         storage=storage,
@@ -202,6 +217,19 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
         keys=keys,
         finalizer=finalizer,
         turns=turns,
+    )
+    _start_direct(
+        app,
+        settings,
+        _DirectTools(database, storage, url_keys, memory, policy, finalizer),
+        presigner=blobs if isinstance(blobs, PresignsUploads) else None,
+    )
+    app.state.imports = ImportService(
+        database=database,
+        bell=bell,
+        is_enabled=settings.import_enabled,
+        ports=settings.import_ports,
+        job_max_attempts=settings.job_max_attempts,
     )
     tools = Tools(storage, memory, policy, Completion(storage=storage, finalizer=finalizer))
     joining = Joining(storage=storage, policy=policy, destination=destination, finalizer=finalizer)
@@ -212,7 +240,7 @@ async def _start(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> Non
     await _start_descriptions(app, settings, stack)
     app.state.downloads = DownloadService(
         database=database,
-        keyring=Keyring(database, SigningKey, lifetime=MAX_URL_LIFETIME),
+        keyring=url_keys,
         presigner=blobs if isinstance(blobs, PresignsDownloads) else None,
         presets=settings.presets,
         base_url=settings.base_url,
@@ -276,6 +304,68 @@ def _start_resumable(
         max_age_seconds=int(settings.resumable_ttl.total_seconds()),
     )
     return Protocols(uploads, TusProtocol(uploads, links), draft)
+
+
+@dataclass(frozen=True, slots=True)
+class _DirectTools:
+    """What all parts of direct uploads work with."""
+
+    database: Database
+    storage: AsyncStorage
+    url_keys: Keyring
+    memory: UploadMemory
+    policy: UploadPolicy
+    finalizer: Finalizer
+
+
+def _start_direct(
+    app: FastAPI, settings: Settings, tools: _DirectTools, *, presigner: PresignsUploads | None
+) -> None:
+    """Uploads that go to the storage itself, or by signed URLs of ours where it cannot take them."""
+    database, storage, policy = tools.database, tools.storage, tools.policy
+    finder = DirectUploadFinder(database)
+    own_urls = SignedTransport(database, tools.url_keys, base_url=settings.base_url)
+    transports: dict[bool, PartTransport] = {False: own_urls}
+    if presigner is not None:
+        transports[True] = PresignedTransport(storage, presigner)
+    directs = DirectUploads(
+        database=database,
+        storage=storage,
+        finder=finder,
+        transports=transports,
+        policy=policy,
+        lifetime=settings.direct_upload_ttl,
+        url_lifetime=settings.direct_url_ttl,
+        part_size_bytes=settings.direct_part_size,
+    )
+    completion = DirectCompletion(
+        database=database,
+        storage=storage,
+        finder=finder,
+        transports=transports,
+        policy=policy,
+        finalizer=tools.finalizer,
+        receipt_retention=settings.idempotency_retention,
+    )
+    receiver = PartReceiver(
+        database=database,
+        storage=storage,
+        finder=finder,
+        keyring=tools.url_keys,
+        memory=tools.memory,
+        policy=policy,
+    )
+    app.state.direct_uploads = directs
+    app.state.direct_completion = completion
+    app.state.part_receiver = receiver
+    app.state.form_receiver = FormReceiver(receiver, completion)
+    app.state.companion = CompanionService(
+        directs=directs,
+        completion=completion,
+        own_urls=own_urls,
+        presenter=FilePresenter(settings.base_url),
+        max_file_size_bytes=settings.max_file_size,
+    )
 
 
 async def _start_accounts(

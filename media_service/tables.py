@@ -12,6 +12,7 @@ from media_service.auth.models import (
     UploadToken,
     User,
 )
+from media_service.direct.models import DirectPart, DirectUpload
 from media_service.events.models import Event
 from media_service.files.models import File, FileTerm, Rendition
 from media_service.idempotency.models import IdempotencyKey
@@ -22,6 +23,8 @@ from media_service.uploads.models import UploadPart, UploadSession
 __all__ = [
     "ApiKey",
     "Base",
+    "DirectPart",
+    "DirectUpload",
     "Event",
     "File",
     "FileTerm",

@@ -15,6 +15,8 @@ MAX_DELAY = timedelta(seconds=60)
 
 MAX_CRASHES = 3
 """A sandbox that dies may mean a machine in trouble; three times it means the file."""
+MAX_UNREACHABLE = 8
+"""Two minutes of another server's trouble; after that a person should look at the URL."""
 MAX_DAMAGED = 6
 """Half a minute of wrong bytes may be a store in trouble; what comes back wrong after that is lost."""
 
@@ -57,6 +59,7 @@ TRANSIENT = frozenset({ErrorKind.UNAVAILABLE, ErrorKind.STORAGE_FULL, ErrorKind.
 LIMITS: dict[ErrorKind | None, int] = {
     ErrorKind.CRASHED: MAX_CRASHES,
     ErrorKind.DAMAGED: MAX_DAMAGED,
+    ErrorKind.UNREACHABLE: MAX_UNREACHABLE,
     # An error that nobody foresaw may pass too, but is tried no more often than a crash.
     None: MAX_CRASHES,
 }

@@ -5,8 +5,10 @@ from uuid import UUID
 
 from media_service.backends import create_storage
 from media_service.blocking_database import Database
+from media_service.uploads.policy import UploadPolicy
 from workers.config import WorkerSettings, load_worker_settings
-from workers.jobs.context import JobContext
+from workers.fetching.fetcher import Fetcher, FetchRules
+from workers.jobs.context import ImportTools, JobContext
 from workers.jobs.leases import LeaseKeeper
 from workers.jobs.presence import Presence
 from workers.jobs.run import run_job
@@ -42,6 +44,7 @@ class Runtime:
             presets=settings.presets,
             scratch_root=self._scratch.path,
             max_source_bytes=settings.worker_max_source_bytes,
+            imports=_import_tools(settings),
         )
 
     def run_job(self, job_id: UUID) -> None:
@@ -59,6 +62,17 @@ class Runtime:
         # Asked at every beat: a zygote that replaces another may find other walls.
         layers = self._sandbox.layers
         return layers.missing() if layers is not None else ()
+
+
+def _import_tools(settings: WorkerSettings) -> ImportTools | None:
+    if not settings.import_enabled:
+        return None
+    rules = FetchRules(
+        ports=settings.import_ports,
+        timeout=settings.import_timeout,
+        idle_timeout=settings.import_idle_timeout,
+    )
+    return ImportTools(Fetcher(rules), UploadPolicy(settings.max_file_size, settings.allowed_types))
 
 
 def create_database(settings: WorkerSettings) -> Database:

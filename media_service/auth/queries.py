@@ -98,6 +98,11 @@ def first_admin() -> Select[User]:
     return other_admins(None).order_by(User.id).limit(1)
 
 
+def enabled_user(user_id: UUID) -> Select[UUID]:
+    """The id, if there is such a user who is not disabled."""
+    return select(User.id).where(User.id == user_id, User.disabled_at.is_(None))
+
+
 def other_admins(user_id: UUID | None) -> Select[User]:
     """Enabled admins other than this user."""
     statement = select(User).where(User.role == Role.ADMIN, User.disabled_at.is_(None))

@@ -26,14 +26,24 @@ class UrlSigner:
 
     keys: Mapping[str, bytes]
 
-    def sign(self, path: str, parameters: Mapping[str, str], *, expires_at: int, epoch: int) -> str:
-        """The path with its query, good until `expires_at` (Unix seconds)."""
+    def sign(
+        self,
+        path: str,
+        parameters: Mapping[str, str],
+        *,
+        expires_at: int,
+        epoch: int,
+        method: str = "GET",
+    ) -> str:
+        """The path with its query, good until `expires_at` (Unix seconds); GET stands for HEAD, too."""
         kid = next(iter(self.keys))
-        signature = self._signature(kid, path, parameters, expires_at=expires_at, epoch=epoch)
+        signature = self._signature(kid, path, parameters, expires_at=expires_at, epoch=epoch, method=method)
         query = urlencode({**parameters, "exp": str(expires_at), "kid": kid, "sig": signature})
         return f"{path}?{query}"
 
-    def verify(self, path: str, query: Mapping[str, str], *, epoch: int, now: float) -> int:
+    def verify(
+        self, path: str, query: Mapping[str, str], *, epoch: int, now: float, method: str = "GET"
+    ) -> int:
         """Check a signed query and return its expiry.
 
         Raises MediaServiceError: forbidden for a signature that is not ours, gone for one that is over.
@@ -42,7 +52,7 @@ class UrlSigner:
         if kid not in self.keys or not _is_canonical_number(expiry):
             raise _bad_signature()
         parameters = {name: value for name, value in query.items() if name not in SIGNATURE_PARAMETERS}
-        expected = self._signature(kid, path, parameters, expires_at=int(expiry), epoch=epoch)
+        expected = self._signature(kid, path, parameters, expires_at=int(expiry), epoch=epoch, method=method)
         if not hmac.compare_digest(expected.encode(), given.encode()):
             raise _bad_signature()
         if int(expiry) < now:
@@ -52,10 +62,17 @@ class UrlSigner:
         return int(expiry)
 
     def _signature(
-        self, kid: str, path: str, parameters: Mapping[str, str], *, expires_at: int, epoch: int
+        self,
+        kid: str,
+        path: str,
+        parameters: Mapping[str, str],
+        *,
+        expires_at: int,
+        epoch: int,
+        method: str,
     ) -> str:
         canonical = "\n".join(
-            ["GET", path, str(expires_at), kid, str(epoch), urlencode(sorted(parameters.items()))]
+            [method, path, str(expires_at), kid, str(epoch), urlencode(sorted(parameters.items()))]
         )
         digest = hmac.digest(self.keys[kid], canonical.encode(), "sha256")
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
@@ -63,7 +63,10 @@ _BAD_RANGE = frozenset({"InvalidRange", "InvalidArgument"})
 
 
 class S3Storage:
-    """The Storage port, and PresignsDownloads, over one bucket. Objects that are not ours are not listed."""
+    """The Storage port, PresignsDownloads and PresignsUploads over one bucket.
+
+    Objects that are not ours are not listed.
+    """
 
     def __init__(self, clients: S3Clients, *, bucket: str, part_size_bytes: int) -> None:
         self._clients = clients
@@ -277,18 +280,38 @@ class S3Storage:
         self, key: str, *, expires_in: timedelta, content_type: str, content_disposition: str
     ) -> str:
         """Needs no network. Raises ValueError for a life of less than a second or more than seven days."""
+        params = {"ResponseContentType": content_type, "ResponseContentDisposition": content_disposition}
+        return self._presign("get_object", key, params, expires_in)
+
+    def presign_part(
+        self, key: str, upload_id: str, number: int, *, size_bytes: int | None, expires_in: timedelta
+    ) -> str:
+        """As above. A length is one of the signed headers, so that no other length has this signature."""
+        params: dict[str, Any] = {"UploadId": upload_id, "PartNumber": number}
+        if size_bytes is not None:
+            params["ContentLength"] = size_bytes
+        return self._presign("upload_part", key, params, expires_in)
+
+    def _presign(self, operation: str, key: str, params: dict[str, Any], expires_in: timedelta) -> str:
         if not timedelta(seconds=1) <= expires_in <= MAX_PRESIGN:
             raise ValueError("a presigned URL lives from one second to seven days")
-        params = {
-            "Bucket": self._bucket,
-            "Key": checked_key(key),
-            "ResponseContentType": content_type,
-            "ResponseContentDisposition": content_disposition,
-        }
         with translating_s3_errors(key):
             return self._clients.signing.generate_presigned_url(
-                "get_object", Params=params, ExpiresIn=int(expires_in.total_seconds())
+                operation,
+                Params={"Bucket": self._bucket, "Key": checked_key(key), **params},
+                ExpiresIn=int(expires_in.total_seconds()),
             )
+
+    def list_parts(self, key: str, upload_id: str) -> list[PartReceipt]:
+        pages = self._client.get_paginator("list_parts").paginate(
+            Bucket=self._bucket, Key=checked_key(key), UploadId=upload_id
+        )
+        with translating_s3_errors(key):
+            return [
+                PartReceipt(part["PartNumber"], part["Size"], part["ETag"])
+                for page in pages
+                for part in page.get("Parts", [])
+            ]
 
 
 def _body(data: Bytes) -> bytes:

@@ -14,4 +14,6 @@ class Lane(StrEnum):
     """A queue with workers of its own, so that one sort of work cannot starve another."""
 
     UPLOADS = "uploads"
+    TRANSFERS = "transfers"
+    """What moves many bytes and computes little."""
     HOUSEKEEPING = "housekeeping"

@@ -2,7 +2,7 @@
 
 from media_service.auth.scopes import Caller, Scope
 from media_service.exceptions import ErrorKind, MediaServiceError
-from media_service.files.lifecycle import FileStatus, Visibility
+from media_service.files.lifecycle import DIGEST_MISMATCH, FileStatus, Visibility
 from media_service.files.models import File
 
 
@@ -26,8 +26,24 @@ def may_read(file: File, caller: Caller | None) -> bool:
 
 
 def check_downloadable(file: File) -> None:
-    """Raises MediaServiceError (forbidden) for a quarantined file."""
+    """Raises MediaServiceError: forbidden for a quarantined file, conflict for bytes of a wrong digest."""
+    check_digest(file)
     if file.status is FileStatus.QUARANTINED:
         raise MediaServiceError(
             ErrorKind.FORBIDDEN, "quarantined", "The file was found to be harmful and cannot be downloaded."
         )
+
+
+def check_digest(file: File) -> None:
+    """Raises MediaServiceError (conflict) for a file that has not the digest that its uploader announced."""
+    if file.status is FileStatus.FAILED and file.status_code == DIGEST_MISMATCH:
+        raise digest_mismatch(ErrorKind.CONFLICT)
+
+
+def digest_mismatch(kind: ErrorKind) -> MediaServiceError:
+    """What there is to say of a file whose bytes were found to be others than announced."""
+    return MediaServiceError(
+        kind,
+        DIGEST_MISMATCH,
+        "The bytes that arrived have not the SHA-256 that was announced. Delete the file and upload again.",
+    )

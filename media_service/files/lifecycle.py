@@ -10,6 +10,10 @@ class FileStatus(StrEnum):
     QUARANTINED = "quarantined"
 
 
+DIGEST_MISMATCH = "digest-mismatch"
+"""The reason of a failure after which the bytes are of no use to anybody."""
+
+
 class FileKind(StrEnum):
     IMAGE = "image"
     VIDEO = "video"

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Delete, Select, Update, bindparam, delete, insert, select, update
+from sqlalchemy import Delete, Select, bindparam, delete, insert, select, update
 from sqlalchemy.orm import selectinload
 from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 
@@ -129,12 +129,13 @@ def set_status(
     )
 
 
-def set_sha256(file_id: UUID, *, sha256: str) -> Update:
-    """Write down the digest of an original that has none yet."""
+def set_sha256(file_id: UUID, *, sha256: str, at: datetime) -> ReturningUpdate[UUID]:
+    """Note what a worker has computed; no row: the file is gone."""
     return (
         update(File)
-        .where(File.id == file_id, File.sha256.is_(None))
-        .values(sha256=sha256)
+        .where(File.id == file_id)
+        .values(sha256=sha256, version=File.version + 1, updated_at=at)
+        .returning(File.owner_id)
         .execution_options(synchronize_session=False)
     )
 

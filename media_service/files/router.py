@@ -139,7 +139,7 @@ async def list_renditions(
 @router.post(
     "/files/{file_id}/process",
     status_code=status.HTTP_202_ACCEPTED,
-    responses=problems(400, 401, 403, 404, 422),
+    responses=problems(400, 401, 403, 404, 409, 422),
 )
 async def process_file(
     file_id: UUID, caller: Writer, files: Files, request: ProcessRequest | None = None

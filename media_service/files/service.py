@@ -16,7 +16,7 @@ from media_service.files.lifecycle import FileStatus
 from media_service.files.models import File, Rendition
 from media_service.files.ordering import FileOrder
 from media_service.files.presentation import record_etag
-from media_service.files.processing import can_be_processed, process_again
+from media_service.files.processing import check_processable, process_again
 from media_service.files.queries import FileFilter
 from media_service.files.search import INSERT_TERMS, delete_terms, term_rows
 from media_service.jobs.creation import lane_of, new_job
@@ -138,12 +138,7 @@ class FileService:
             file = checked_owner(
                 (await session.scalars(queries.file_for_change(file_id))).one_or_none(), caller
             )
-            if not can_be_processed(file):
-                raise MediaServiceError(
-                    ErrorKind.UNPROCESSABLE,
-                    "not-an-image",
-                    f"A file of the type {file.content_type} has no renditions.",
-                )
+            check_processable(file)
             job = process_again(file, names, max_attempts=self._job_max_attempts, will_ring=will_ring)
             session.add(job)
             if file.status is FileStatus.FAILED:

@@ -9,7 +9,12 @@ from media_service.jobs.lifecycle import JobStatus
 from media_service.jobs.models import Job, JobKind
 from media_service.models import new_id
 
-LANES: dict[JobKind, Lane] = {JobKind.PROCESS_FILE: Lane.UPLOADS, JobKind.PURGE_FILE: Lane.HOUSEKEEPING}
+LANES: dict[JobKind, Lane] = {
+    JobKind.PROCESS_FILE: Lane.UPLOADS,
+    JobKind.HASH_FILE: Lane.TRANSFERS,
+    JobKind.IMPORT_FILE: Lane.TRANSFERS,
+    JobKind.PURGE_FILE: Lane.HOUSEKEEPING,
+}
 
 
 def lane_of(job: Job) -> Lane:

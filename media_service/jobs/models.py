@@ -16,6 +16,10 @@ class JobKind(StrEnum):
     PROCESS_FILE = "process_file"
     PURGE_FILE = "purge_file"
     """Remove the objects of a file whose row is gone."""
+    HASH_FILE = "hash_file"
+    """Compute the SHA-256 of a file whose bytes did not pass through the API."""
+    IMPORT_FILE = "import_file"
+    """Fetch a file from a URL."""
 
 
 class Job(Base):

@@ -82,6 +82,16 @@ def finish(
     )
 
 
+def set_file(job_id: UUID, file_id: UUID) -> Update:
+    """Note which file a job has made."""
+    return (
+        update(Job)
+        .where(Job.id == job_id)
+        .values(file_id=file_id)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def put_back(
     job_id: UUID, *, token: UUID, delay: timedelta, error: tuple[str, str], is_crash: bool
 ) -> ReturningUpdate[UUID]:

@@ -7,7 +7,15 @@ from typing import Any, TypeVar
 from anyio import CapacityLimiter, to_thread
 
 from media_service.storage.exceptions import StorageUnavailableError
-from media_service.storage.port import BlobReader, Bytes, ForkedUpload, PartLimits, PartReceipt, Storage
+from media_service.storage.port import (
+    BlobReader,
+    Bytes,
+    ForkedUpload,
+    PartLimits,
+    PartReceipt,
+    Storage,
+    StoredObject,
+)
 
 T = TypeVar("T")
 
@@ -55,6 +63,10 @@ class AsyncStorage:
         """Open an object, or a range of it. Raises ObjectNotFoundError."""
         reader, first = await self.run(lambda: _open_and_read(self._storage, key, start, size_bytes))
         return AsyncBlobReader(reader, first, self)
+
+    async def head(self, key: str) -> StoredObject:
+        """Describe an object. Raises ObjectNotFoundError."""
+        return await self.run(lambda: self._storage.head(key))
 
     async def delete(self, keys: Sequence[str]) -> None:
         await self.run(lambda: self._storage.delete(keys))

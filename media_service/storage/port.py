@@ -176,3 +176,22 @@ class PresignsDownloads(Protocol):
     ) -> str:
         """A URL for one GET-able object, signed for the public endpoint; at most 7 days (SigV4)."""
         ...
+
+
+@runtime_checkable
+class PresignsUploads(Protocol):
+    """An optional ability: parts that clients send to the storage itself, without the service."""
+
+    def presign_part(
+        self, key: str, upload_id: str, number: int, *, size_bytes: int | None, expires_in: timedelta
+    ) -> str:
+        """A URL for the PUT of one part, signed for the public endpoint; at most 7 days (SigV4).
+
+        The storage refuses a body of another length than `size_bytes`, if that is given. The URL is of no use
+        once the upload is completed or aborted.
+        """
+        ...
+
+    def list_parts(self, key: str, upload_id: str) -> list[PartReceipt]:
+        """The parts that the storage holds, in order of number. Raises ObjectNotFoundError."""
+        ...

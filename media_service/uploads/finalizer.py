@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
 import structlog
 from sqlalchemy.orm import Session
@@ -11,13 +12,11 @@ from media_service.auth.scopes import Caller
 from media_service.broker.messages import Lane
 from media_service.database import Database, aftermath
 from media_service.dialects import is_unavailable
-from media_service.events.models import INSERT_EVENTS
 from media_service.faultpoints import reach
 from media_service.files.lifecycle import FileStatus
 from media_service.files.models import File
-from media_service.files.queries import INSERT_FILES, known_file_ids
+from media_service.files.queries import known_file_ids
 from media_service.files.schemas import FileFields
-from media_service.files.search import INSERT_TERMS, term_rows
 from media_service.jobs.creation import lane_of
 from media_service.jobs.doorbell import Bell
 from media_service.jobs.models import Job
@@ -25,14 +24,22 @@ from media_service.quotas.reservations import charge
 from media_service.quotas.turns import OwnerTurns
 from media_service.storage.exceptions import UploadLostError
 from media_service.uploads import queries
-from media_service.uploads.batch import Batch
 from media_service.uploads.grants import granted_visibility, use_grant
-from media_service.uploads.registration import new_events, new_file, processing_job
+from media_service.uploads.registration import ReceivedFile, insert_files, new_file, processing_job
 from media_service.uploads.sessions import UploadSessions
 
 log = structlog.get_logger(__name__)
 
-Complete = Callable[[Session, Batch, FileFields], None]
+
+class StoredFiles(Protocol):
+    """Files whose bytes are durable, and a way to remove those bytes, which does nothing to a file."""
+
+    received: list[ReceivedFile]
+
+    async def discard(self) -> None: ...
+
+
+Complete = Callable[[Session, StoredFiles, FileFields], None]
 """Does what else belongs into the transaction that makes the files."""
 
 
@@ -55,7 +62,7 @@ class Finalizer:
         self._job_max_attempts = job_max_attempts
 
     async def finalize(
-        self, caller: Caller, batch: Batch, fields: FileFields, complete: Complete | None
+        self, caller: Caller, batch: StoredFiles, fields: FileFields, complete: Complete | None
     ) -> list[File]:
         """Make files of stored bytes, and ring for their jobs; if that fails, the bytes are removed."""
         will_ring = self._bell.has_room(Lane.UPLOADS)
@@ -70,8 +77,13 @@ class Finalizer:
             for received in batch.received
         ]
         jobs = [
-            processing_job(file, max_attempts=self._job_max_attempts, will_ring=will_ring)
-            for file in files
+            processing_job(
+                file,
+                announced_sha256=received.announced_sha256,
+                max_attempts=self._job_max_attempts,
+                will_ring=will_ring,
+            )
+            for file, received in zip(files, batch.received, strict=True)
             if file.status is FileStatus.PROCESSING
         ]
         reach("upload.stored")
@@ -96,7 +108,7 @@ class Finalizer:
         return files
 
     async def _commit_or_discard(
-        self, batch: Batch, files: list[File], jobs: list[Job], also: Callable[[Session], None]
+        self, batch: StoredFiles, files: list[File], jobs: list[Job], also: Callable[[Session], None]
     ) -> None:
         try:
             await self._commit(files, jobs, also)
@@ -116,17 +128,9 @@ class Finalizer:
     async def _commit(self, files: list[File], jobs: list[Job], also: Callable[[Session], None]) -> None:
         ids = [file.id for file in files]
         opened = self._sessions.opened(ids)
-        events = [event for file in files for event in new_events(file)]
-        terms = [row for file in files for row in term_rows(file)]
 
         def insert_all(session: Session) -> None:
-            # Files and events by plain inserts, which cost a third of the unit of work; a job holds an
-            # expression (the database's clock), so it goes the long way.
-            session.execute(INSERT_FILES, [file.column_values() for file in files])
-            if terms:
-                session.execute(INSERT_TERMS, terms)
-            session.execute(INSERT_EVENTS, [event.column_values() for event in events])
-            session.add_all(jobs)
+            insert_files(session, files, jobs)
             if opened:
                 kept = session.scalars(queries.delete_sessions(opened)).all()
                 if len(kept) < len(opened):

@@ -19,7 +19,7 @@ from media_service.storage.aio import AsyncStorage
 from media_service.uploads.batch import Batch
 from media_service.uploads.destinations import Announced, Destination, Nowhere
 from media_service.uploads.fields import FieldCollector, query_fields
-from media_service.uploads.finalizer import Complete, Finalizer
+from media_service.uploads.finalizer import Complete, Finalizer, StoredFiles
 from media_service.uploads.fingerprint import upload_fingerprint
 from media_service.uploads.form import Field, FileBegin, FileData, FileEnd, closing_size, read_form
 from media_service.uploads.grants import narrowed
@@ -135,13 +135,13 @@ class UploadService:
             return Uploaded(await self._receive(caller, incoming, complete=None))
         token_id = caller.upload_token.id if caller.upload_token is not None else None
 
-        def fingerprint(batch: Batch, fields: FileFields) -> str:
+        def fingerprint(batch: StoredFiles, fields: FileFields) -> str:
             return upload_fingerprint(incoming.protocol, repeatable.query, fields, batch.received)
 
         async with self._keys.claim(caller.owner_id, repeatable.key, only_for=token_id) as claim:
             if claim.record is None:
 
-                def complete(session: Session, batch: Batch, fields: FileFields) -> None:
+                def complete(session: Session, batch: StoredFiles, fields: FileFields) -> None:
                     ids = [received.id for received in batch.received]
                     claim.complete(session, fingerprint=fingerprint(batch, fields), made_ids=ids)
 

@@ -25,6 +25,11 @@ TAGS = [
         "name": "Resumable uploads",
         "description": "tus 1.0.0 and the IETF draft, told apart by their headers.",
     },
+    {
+        "name": "Direct uploads",
+        "description": "Bytes that go to the storage itself, and the files made of them.",
+    },
+    {"name": "Companion", "description": "Uppy Companion's contract for S3, for Uppy's AwsS3 plugin."},
     {"name": "Downloads", "description": "The bytes of originals and renditions."},
     {"name": "Jobs", "description": "What the workers do."},
     {"name": "Accounts", "description": "Users, logins and API keys."},

@@ -137,6 +137,15 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "Uploaded and deleted",
         "The request was done before under this `Idempotency-Key`, and what it made was deleted since.",
     ),
+    "import-address-refused": ("Address refused", "The URL leads to an address that is not public."),
+    "import-refused": ("Import refused", "The other server does not give the file, or not in a usable form."),
+    "import-too-slow": ("Import too slow", "The file did not come within `MEDIA_IMPORT_TIMEOUT`."),
+    "import-unreachable": (
+        "Server unreachable",
+        "The other server did not answer, or broke off, many times.",
+    ),
+    "import-url-refused": ("URL refused", "Only plain http and https URLs of public servers are imported."),
+    "imports-disabled": ("Imports disabled", "Imports are off unless `MEDIA_IMPORT_ENABLED` is true."),
     "internal-error": (
         "Internal error",
         "Something broke that should not. The log has the details under the `request_id`.",
@@ -167,10 +176,13 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "not-found": ("Not found", "Nothing is at this address, or it is not yours to see."),
     "not-a-login": ("Not a login", "An API key has no login that could be ended. Delete the key instead."),
     "not-an-image": ("Not an image", "Only images have renditions."),
+    "no-such-part": ("No such part", "Parts are numbered from 1 to `part_count`."),
+    "not-hashed": ("Not hashed yet", "A worker has yet to compute the file's SHA-256. Try again soon."),
     "object-not-found": (
         "Bytes not found",
         "The record is there, but not its bytes: the file may just have been deleted.",
     ),
+    "part-too-large": ("Part too large", "The part has more than `limit_bytes` bytes."),
     "precondition-failed": (
         "Precondition failed",
         "The resource is not in the state that the request asked for.",
@@ -201,6 +213,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "Rendition not ready",
         "The rendition is being made, or could not be; see `file_status`.",
     ),
+    "size-mismatch": (
+        "Another size than announced",
+        "`actual_bytes` came where `expected_bytes` were announced. Send it again, or start anew.",
+    ),
     "storage-full": ("Storage full", "The storage has no room left."),
     "storage-unavailable": ("Storage unavailable", "The service cannot reach its storage. Try again later."),
     "too-many-parts": ("Too many parts", "The form has more parts than `limit`."),
@@ -213,6 +229,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "Unsupported content encoding",
         "Bytes are stored as they come. Send none of `Content-Encoding` and `Content-Transfer-Encoding`.",
     ),
+    "upload-lost": ("Upload lost", "The storage does not know the upload any more. Start a new one."),
     "upload-interrupted": ("Upload interrupted", "The service paused for too long. Send the upload again."),
     "upload-parts-mismatch": (
         "Parts do not fit",

@@ -41,6 +41,7 @@ STATUS: dict[ErrorKind, int] = {
     ErrorKind.CHECKSUM_MISMATCH: 460,  # tus 1.0, checksum
     ErrorKind.DAMAGED: 500,
     ErrorKind.CRASHED: 500,
+    ErrorKind.UNREACHABLE: 502,
     ErrorKind.UNAVAILABLE: 503,
     ErrorKind.STORAGE_FULL: 507,
     ErrorKind.QUOTA_EXCEEDED: 507,
@@ -161,13 +162,22 @@ _FRAMEWORK_CODES = {
 }
 
 
+class MethodRefused(HTTPException):
+    """Raised by a handler that stands in the way of a route with a parameter: 405 with just these methods."""
+
+    def __init__(self, *allowed: str) -> None:
+        super().__init__(http.HTTPStatus.METHOD_NOT_ALLOWED)
+        self.allowed = allowed
+
+
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type
     fallback = (http.HTTPStatus(error.status_code).phrase.lower().replace(" ", "-"), str(error.detail))
     code, detail = _FRAMEWORK_CODES.get(error.status_code, fallback)
     headers = error.headers
     if error.status_code == http.HTTPStatus.METHOD_NOT_ALLOWED:
-        headers = {**(headers or {}), "Allow": _allowed_methods(request)}
+        allowed = ", ".join(error.allowed) if isinstance(error, MethodRefused) else _allowed_methods(request)
+        headers = {**(headers or {}), "Allow": allowed}
     return problem(request, status=error.status_code, code=code, detail=detail, headers=headers)
 
 

@@ -12,7 +12,7 @@ import pytest
 from redis import Redis
 
 from media_service.models import new_id
-from tests.support import images
+from tests.support import direct, images
 from tests.support.accounts import make_key
 from tests.support.api_server import ApiServer
 from tests.support.backends import ADMIN, Backend, Owner
@@ -120,6 +120,13 @@ def delete(server: ApiServer, owner: Owner, file_id: str) -> None:
     assert server.client.delete(f"/v1/files/{file_id}", headers=owner.headers).status_code == 204
 
 
+def upload_directly(server: ApiServer, owner: Owner, data: bytes = b"words", **fields: Any) -> str:
+    begun = direct.start(server, owner, len(data), **fields)
+    direct.send(begun, data)
+    assert direct.complete(server, owner, begun["id"]).status_code == 201
+    return str(begun["id"])
+
+
 def process(server: ApiServer, owner: Owner, file_id: str) -> None:
     assert server.client.post(f"/v1/files/{file_id}/process", headers=owner.headers).status_code == 202
 
@@ -128,6 +135,7 @@ Write = Callable[[ApiServer, Owner, str], Any]
 WRITES: dict[str, Write] = {
     "upload of raw bytes": lambda server, owner, _: upload(server, owner, filename="first.txt", tags=["red"]),
     "upload by form": lambda server, owner, _: upload_form(server, owner),
+    "direct upload": lambda server, owner, _: upload_directly(server, owner, filename="first.txt"),
     "new name": lambda server, owner, file_id: patch(server, owner, file_id, filename="aaa.jpg"),
     "new tags": lambda server, owner, file_id: patch(server, owner, file_id, tags=["red"]),
     "new visibility": lambda server, owner, file_id: patch(server, owner, file_id, visibility="public"),
@@ -173,6 +181,21 @@ def test_what_a_worker_does_shows_at_once(
     assert again[0][1]["status"] == ("processing" if status == "failed" else "ready")
     workshop.run_all()
     assert shown(processes.second, owner, file_ids) == shown(processes.honest, owner, file_ids)
+
+
+@pytest.mark.parametrize(
+    ("sha256", "status"), [(None, "ready"), ("0" * 64, "failed")], ids=["hashed", "other bytes"]
+)
+def test_what_a_worker_finds_in_bytes_that_it_hashes_shows_at_once(
+    processes: Processes, owner: Owner, workshop: Workshop, sha256: str | None, status: str
+):
+    file_ids = [upload_directly(processes.first, owner, filename="first.txt", sha256=sha256)]
+    before = shown(processes.second, owner, file_ids)
+    assert before[0][1]["status"] == "processing"
+    workshop.run_all()
+    done = shown(processes.second, owner, file_ids)
+    assert done[0][1]["status"] == status
+    assert done == shown(processes.honest, owner, file_ids) != before
 
 
 def test_what_one_owner_was_shown_is_shown_to_no_other(

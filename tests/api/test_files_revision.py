@@ -8,7 +8,7 @@ from media_service.auth.models import Role, User
 from media_service.files.lifecycle import FileStatus
 from media_service.jobs.lifecycle import JobStatus
 from media_service.tables import File
-from tests.support import images
+from tests.support import direct, images
 from tests.support.api_server import ApiServer
 from tests.support.backends import Backend, Owner
 from tests.support.job_rows import add_image, get_file
@@ -88,6 +88,21 @@ def test_worker_that_publishes_or_gives_up_raises_it(
     with raising(clean_backend, owner):
         workshop.run(job.id)
     assert status(clean_backend, bad) is FileStatus.FAILED
+
+
+def test_direct_upload_raises_it_when_it_is_a_file_and_when_it_is_hashed(
+    server: ApiServer, clean_backend: Backend, owner: Owner, workshop: Workshop
+):
+    for sha256, end in [(None, FileStatus.READY), ("0" * 64, FileStatus.FAILED)]:
+        with leaving(clean_backend, owner):
+            begun = direct.start(server, owner, 4, sha256=sha256)
+            direct.send(begun, b"text")
+        with raising(clean_backend, owner):
+            assert direct.complete(server, owner, begun["id"]).status_code == 201
+        with raising(clean_backend, owner):
+            workshop.run_all()
+        [file] = [file for file in clean_backend.rows(File) if str(file.id) == begun["id"]]
+        assert file.status is end
 
 
 def status(backend: Backend, file: File) -> FileStatus | None:

@@ -8,11 +8,13 @@ from threading import Barrier
 import pytest
 
 from media_service.auth.models import User
-from media_service.tables import UploadSession
+from media_service.tables import File, UploadSession
+from tests.support import direct
 from tests.support.api_server import ApiServer
 from tests.support.backends import Backend, Owner
 from tests.support.forms import CONTENT_TYPE, file_part, form
 from tests.support.raw_http import exchange
+from tests.support.tus import TusClient
 
 MIB = 1024 * 1024
 CROWD = 100
@@ -105,3 +107,41 @@ def test_uploads_and_deletes_at_once_leave_counters_that_add_up(server: ApiServe
     with ThreadPoolExecutor(32) as pool:
         assert set(pool.map(upload_and_delete, range(200))) <= {204, 507}
     assert figures(clean_backend, owner) == (0, 0)
+
+
+def test_of_uploads_by_all_protocols_at_quota_minus_one_file_exactly_one_wins(
+    server: ApiServer, clean_backend: Backend
+):
+    owner = clean_backend.add_owner(quota_bytes=LARGE + 100)
+    body = b"x" * LARGE
+    tus = TusClient(server, owner.headers)
+    start = Barrier(CROWD)
+
+    def by_form() -> object:
+        (answer,) = exchange(server.port, request(owner, LARGE, is_form=True), timeout_seconds=120)
+        return answer.code or answer.status
+
+    def by_tus() -> object:
+        answer = tus.create(LARGE)
+        if answer.status_code != 201:
+            return answer.json()["code"]
+        done = tus.patch(answer.headers["Location"], 0, body)
+        return 201 if done.status_code == 204 else done.json()["code"]
+
+    def directly() -> object:
+        wanted = {"filename": "a", "size": LARGE}
+        answer = server.client.post("/v1/uploads/direct", headers=owner.headers, json=wanted)
+        if answer.status_code != 201:
+            return answer.json()["code"]
+        direct.send(answer.json(), body)
+        return direct.complete(server, owner, answer.json()["id"]).status_code
+
+    def upload(number: int) -> object:
+        start.wait(30)
+        return (by_form, by_tus, directly)[number % 3]()
+
+    with ThreadPoolExecutor(CROWD) as pool:
+        answers = Counter(pool.map(upload, range(CROWD)))
+    assert answers == {201: 1, "quota-exceeded": CROWD - 1}
+    assert figures(clean_backend, owner) == (LARGE, 1)
+    assert len(clean_backend.rows(File)) == 1

@@ -20,6 +20,7 @@ from tests.support.s3_server import S3Server, environment
 from tests.support.swift_server import swift_server
 
 STORAGES = ["memory", "local", "moto", "nanio"]
+S3_SERVERS = ["moto", "nanio"]
 STRICT = ["nanio"]
 """S3 servers that check what moto only nods at."""
 
@@ -44,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     on_swift = metafunc.config.getoption("--swift")
-    for name, choices in (("storage_name", STORAGES), ("strict_name", STRICT)):
+    for name, choices in (("storage_name", STORAGES), ("s3_name", S3_SERVERS), ("strict_name", STRICT)):
         if name in metafunc.fixturenames:
             metafunc.parametrize(name, ["swift"] if on_swift else choices, scope="session")
 
@@ -103,6 +104,14 @@ def nanio_storage(nanio: S3Server) -> Iterator[S3Storage]:
 def swift_storage(swift: S3Server) -> Iterator[S3Storage]:
     with storage_on(swift) as storage:
         yield storage
+
+
+@pytest.fixture
+def any_s3_storage(s3_name: str, request: pytest.FixtureRequest) -> S3Storage:
+    """On every S3 server, the lenient one too."""
+    name = "s3_storage" if s3_name == "moto" else f"{s3_name}_storage"
+    storage: S3Storage = request.getfixturevalue(name)
+    return storage
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ PRIVATE = (*PRIVATE_WORDS, "secret-backend", "127.0.0.1:", "postgresql", "psycop
 POINTS = (
     "upload.claimed", "upload.begun", "upload.part", "upload.completed", "upload.stored", "upload.committed",
     "doorbell.sent", "job.claimed", "job.rendered", "job.published", "dispatch.marked", "dispatch.sent",
-    "purge.deleted",
+    "purge.deleted", "direct.object", "hash.computed",
 )  # fmt: skip
 """Every named fault point of the service."""
 

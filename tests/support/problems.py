@@ -4,6 +4,8 @@ from typing import Any
 
 import httpx2
 
+from media_service.auth.shapes import redacted
+
 PRIVATE_WORDS = ("Traceback", "sqlalchemy", "psycopg", "botocore", '.py"', "/tmp/", "originals/")
 
 
@@ -16,7 +18,7 @@ def assert_problem(answer: httpx2.Response, status: int, code: str, **members: A
     assert problem["code"] == code
     assert problem["type"] == f"/problems/{code}"
     assert problem["status"] == status
-    assert problem["instance"] == answer.request.url.path
+    assert problem["instance"] == redacted(answer.request.url.path)
     assert problem["request_id"] == answer.headers["X-Request-ID"]
     assert problem["title"]
     assert problem["detail"]

@@ -35,6 +35,7 @@ def walk(app: FastAPI) -> list[WalkedRoute]:
     found = []
     for route in iter_route_contexts(app.routes):
         path = route.path or str(getattr(route.original_route, "path", ""))
+        path = path.replace(":int}", "}")  # a converter is no part of the name
         calls = list(_calls(getattr(route, "dependant", None)))
         is_upload = any(isinstance(call, RequireUpload) for call in calls)
         scopes = [call._scope for call in calls if isinstance(call, RequireScope)]

@@ -10,7 +10,17 @@ from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.jobs.models import JobKind
 from media_service.storage.port import Storage
 from media_service.transforms.spec import Preset
+from media_service.uploads.policy import UploadPolicy
+from workers.fetching.fetcher import Fetcher
 from workers.processing.sandbox import Sandbox
+
+
+@dataclass(frozen=True, slots=True)
+class ImportTools:
+    """For files that come from other servers."""
+
+    fetcher: Fetcher
+    policy: UploadPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +35,8 @@ class JobContext:
     """Where each job gets a directory of its own."""
     max_source_bytes: int
     """The largest original that is fetched."""
+    imports: ImportTools | None = None
+    """None where imports are off."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from media_service.faultpoints import reach
 from media_service.files import queries
 from media_service.files.lifecycle import FileStatus
 from media_service.files.models import File, Rendition
-from media_service.files.processing import can_be_processed
+from media_service.files.processing import check_hashed
 from media_service.jobs import queries as jobs
 from media_service.jobs.lifecycle import JobStatus
 from media_service.models import new_id, utc_now
@@ -22,7 +22,6 @@ from media_service.quotas.queries import touch
 from media_service.storage.keys import rendition_key, renditions_prefix
 from media_service.transforms.spec import Preset
 from workers.jobs.context import ClaimedJob, FileGoneError, JobContext, LeaseLostError
-from workers.jobs.hash_original import hash_original
 from workers.processing.results import MadeRendition, ProcessedImage
 
 log = structlog.get_logger(__name__)
@@ -35,10 +34,7 @@ def process_file(job: ClaimedJob, context: JobContext) -> None:
     longer wanted. Idempotent: a second run makes the same objects and rows.
     """
     file = _load(job, context)
-    hash_original(file, context)
-    if not can_be_processed(file):
-        _publish(job, context, made=None)
-        return
+    check_hashed(file)
     _check_size(file, context.max_source_bytes)
     presets = _wanted(job, context.presets)
     with TemporaryDirectory(prefix="job-", dir=context.scratch_root) as scratch:
@@ -98,7 +94,7 @@ def _check_integrity(source: Path, file: File) -> None:
     """
     with source.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    if file.sha256 not in {None, sha256}:
+    if sha256 != file.sha256:
         log.error("storage.bytes_damaged", key=file.key, size_bytes=source.stat().st_size)
         raise MediaServiceError(
             ErrorKind.DAMAGED, "integrity", "The storage gave other bytes than were uploaded."
@@ -109,14 +105,11 @@ def _key(file_id: UUID, rendition: MadeRendition) -> str:
     return rendition_key(file_id, recipe=rendition.recipe, sha256=rendition.sha256)
 
 
-def _publish(job: ClaimedJob, context: JobContext, made: ProcessedImage | None) -> list[str]:
-    """Make everything visible in one transaction; returns the keys of objects that nothing describes now.
-
-    `made` is None for a file that only had to be hashed.
-    """
+def _publish(job: ClaimedJob, context: JobContext, made: ProcessedImage) -> list[str]:
+    """Make everything visible in one transaction; returns the keys of objects that nothing describes now."""
     now = utc_now()
     assert job.file_id is not None  # noqa: S101 - _load would have raised
-    rows = [_row(job.file_id, rendition) for rendition in (made.renditions if made is not None else ())]
+    rows = [_row(job.file_id, rendition) for rendition in made.renditions]
     with context.database.transaction() as session:
         # The fence comes first: whoever lost the lease must change nothing below.
         ended = jobs.finish(job.id, token=job.token, status=JobStatus.SUCCEEDED, at=now)
@@ -127,7 +120,7 @@ def _publish(job: ClaimedJob, context: JobContext, made: ProcessedImage | None) 
         session.add_all(rows)
         session.flush()
         current = {row.key for row in session.scalars(queries.renditions_of(job.file_id))}
-        described = None if made is None else {"media": made.metadata, "placeholder": made.placeholder}
+        described = {"media": made.metadata, "placeholder": made.placeholder}
         changed = queries.set_status(job.file_id, status=FileStatus.READY, at=now, described=described)
         if session.execute(changed).first() is None:
             raise FileGoneError

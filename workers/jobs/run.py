@@ -15,6 +15,8 @@ from media_service.jobs.models import JobKind
 from media_service.models import utc_now
 from workers.jobs.context import ClaimedJob, FileGoneError, JobContext, LeaseLostError
 from workers.jobs.endings import end_job
+from workers.jobs.hash_file import hash_file
+from workers.jobs.import_file import import_file
 from workers.jobs.leases import LeaseKeeper
 from workers.jobs.process_file import process_file
 from workers.jobs.purge_file import purge_file
@@ -27,6 +29,8 @@ Handler = Callable[[ClaimedJob, JobContext], None]
 HANDLERS: Mapping[JobKind, Handler] = {
     JobKind.PROCESS_FILE: process_file,
     JobKind.PURGE_FILE: purge_file,
+    JobKind.HASH_FILE: hash_file,
+    JobKind.IMPORT_FILE: import_file,
 }
 """Each handler ends its job itself, in the transaction that publishes what it made."""
 

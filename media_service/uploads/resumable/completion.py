@@ -10,7 +10,7 @@ from media_service.files.schemas import FileFields
 from media_service.storage.aio import AsyncStorage
 from media_service.storage.keys import original_key
 from media_service.uploads.batch import Batch
-from media_service.uploads.finalizer import Finalizer
+from media_service.uploads.finalizer import Finalizer, StoredFiles
 from media_service.uploads.registration import ReceivedFile
 from media_service.uploads.resumable.ledger import Ledger
 from media_service.uploads.resumable.reservations import RELEASED
@@ -68,7 +68,7 @@ class Completion:
                 row.file_id, clean_name(row.announced["filename"]), content_type, length_bytes, sha256
             )
 
-            def finish(session: Session, _: Batch, __: FileFields) -> None:
+            def finish(session: Session, _: StoredFiles, __: FileFields) -> None:
                 ledger.change(session, {**finished, **RELEASED}, ())
 
             fields = FileFields.model_validate(

@@ -16,7 +16,7 @@ from media_service.storage.aio import AsyncStorage
 from media_service.storage.keys import original_key
 from media_service.uploads.batch import Batch
 from media_service.uploads.destinations import Announced, Destination
-from media_service.uploads.finalizer import Finalizer
+from media_service.uploads.finalizer import Finalizer, StoredFiles
 from media_service.uploads.grants import narrowed
 from media_service.uploads.models import UploadSession
 from media_service.uploads.policy import UploadPolicy
@@ -58,7 +58,7 @@ class Joining:
                 await self._copy(piece, batch)
             await batch.end()
 
-        def remember(session: Session, finished: Batch, _: FileFields) -> None:
+        def remember(session: Session, finished: StoredFiles, _: FileFields) -> None:
             row.file_id = finished.received[0].id
             row.content_type = finished.received[0].content_type
             row.offset_bytes = row.length_bytes = size_bytes
