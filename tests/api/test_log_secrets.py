@@ -68,7 +68,7 @@ def requests_of_a_day(server: ApiServer, owner: Owner) -> Iterator[str]:
     assert client.post("/v1/files", headers=by_token, files=form).status_code == 201
     assert client.post("/v1/files", headers=by_token, files=form).status_code == 403
     assert client.get("/v1/files", headers={"X-API-Key": token + "x"}).status_code == 401
-    assert client.get(f"/v1/companion/{token}/s3/params?type={token}").status_code == 404
+    assert client.get(f"/v1/companion/{token}/s3/params?type={token}").status_code == 403
     assert client.get(f"/test/crash/{WRONG_TOKEN}").status_code == 500
     yield WRONG_TOKEN
 

@@ -103,7 +103,7 @@ def test_file_without_a_digest_is_hashed_before_it_is_ready(
     data = os.urandom(3_000_000)
     file = hashless_file(clean_backend, owner, size_bytes=len(data), data=data)
     job = new_job(
-        JobKind.PROCESS_FILE, owner_id=owner.id, file_id=file, payload={}, max_attempts=3, will_ring=False
+        JobKind.HASH_FILE, owner_id=owner.id, file_id=file, payload={}, max_attempts=3, will_ring=False
     )
     job_id = job.id
     with clean_backend.database.transaction() as session:
@@ -119,7 +119,7 @@ def test_file_of_another_size_than_was_uploaded_is_never_hashed(
 ):
     file = hashless_file(clean_backend, owner, size_bytes=5, data=b"hell")
     job = new_job(
-        JobKind.PROCESS_FILE, owner_id=owner.id, file_id=file, payload={}, max_attempts=3, will_ring=False
+        JobKind.HASH_FILE, owner_id=owner.id, file_id=file, payload={}, max_attempts=3, will_ring=False
     )
     job_id = job.id
     with clean_backend.database.transaction() as session:

@@ -2,8 +2,10 @@
 
 import hashlib
 
+import structlog
+
 from media_service.events.models import EventType, event
-from media_service.exceptions import ErrorKind
+from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.faultpoints import reach
 from media_service.files import queries
 from media_service.files.access import digest_mismatch
@@ -17,6 +19,8 @@ from media_service.quotas.queries import touch
 from media_service.storage.port import Storage
 from workers.jobs.context import ClaimedJob, FileGoneError, JobContext, LeaseLostError
 
+log = structlog.get_logger(__name__)
+
 READ_BYTES = 1024 * 1024
 """In memory at once. Larger gains nothing on top of the storage's own buffers."""
 
@@ -24,7 +28,8 @@ READ_BYTES = 1024 * 1024
 def hash_file(job: ClaimedJob, context: JobContext) -> None:
     """Read a file once, note its digest, and let it be processed or be ready. Idempotent.
 
-    Raises MediaServiceError (unprocessable) if its uploader announced another digest: the file then fails.
+    Raises MediaServiceError: unprocessable if its uploader announced another digest, and the file then fails;
+    damaged if the storage gives another number of bytes than were uploaded.
     """
     file = _load(job, context)
     sha256 = _sha256(context.storage, file)
@@ -45,10 +50,16 @@ def _load(job: ClaimedJob, context: JobContext) -> File:
 
 
 def _sha256(storage: Storage, file: File) -> str:
-    digest = hashlib.sha256()
-    with storage.open(file.key, size_bytes=file.size_bytes) as reader:
+    digest, size_bytes = hashlib.sha256(), 0
+    with storage.open(file.key) as reader:
         while chunk := reader.read(READ_BYTES):
             digest.update(chunk)
+            size_bytes += len(chunk)
+    if size_bytes != file.size_bytes:
+        log.error("storage.bytes_damaged", key=file.key, size_bytes=size_bytes)
+        raise MediaServiceError(
+            ErrorKind.DAMAGED, "integrity", "The storage gave other bytes than were uploaded."
+        )
     return digest.hexdigest()
 
 
