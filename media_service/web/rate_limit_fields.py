@@ -26,6 +26,6 @@ class RateLimitFields:
                     headers.setdefault(name, value)  # a refusal has its own
             await send(message)
 
-        # Into the scope itself, no copy: the line in the log names the route that is written down there later.
+        # Into the scope itself, no copy: the log names the route that is written down there later.
         scope[STANDINGS] = standings
         await self._app(scope, receive, send_with_fields)
