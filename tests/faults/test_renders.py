@@ -7,8 +7,9 @@ import pytest
 from tests.support.arena import SECONDS_TO_HEAL, Arena
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F6", "SIGKILL of a renderer in mid-image", "whoever asks again gets the image")
-@pytest.mark.parametrize("point", ["render.claimed", pytest.param("render.stored", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("point", ["render.claimed", "render.stored"])
 def test_image_of_a_renderer_that_dies_comes_all_the_same(arena: Arena, point: str):
     with arena.client() as client:
         file_id = arena.upload_until_taken(client, point)

@@ -92,6 +92,7 @@ def test_patch_that_broke_off_and_was_killed_while_it_was_kept_goes_on(arena: Ar
         finish(arena, client, path, data)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F39", "SIGTERM to the API, and a PATCH that outlasts the grace", "what arrived is kept")
 def test_patch_that_outlasts_a_stop_is_kept_and_goes_on(arena: Arena):
     data = os.urandom(16 * MIB)
