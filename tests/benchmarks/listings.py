@@ -57,7 +57,7 @@ def listings(folder: Path, scale: Scale) -> list[Row]:
             "SQLite": f"sqlite:///{folder / 'SQLite' / 'lists.db'}",
         }
         for name, target in (("PostgreSQL", "<= 50"), ("SQLite", "<= 150")):
-            with our_service(folder / name, MEDIA_DATABASE_URL=urls[name]) as server:
+            with our_service(folder / name, MEDIA_DATABASE_URL=urls[name], MEDIA_CACHE_TTL="0") as server:
                 crowd = fill(urls[name], scale.listed_files)
                 rows += _rows(name, server, crowd, count=scale.listed_files, target=target)
     return rows
