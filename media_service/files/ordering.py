@@ -44,7 +44,12 @@ class FileOrder(StrEnum):
         if self._name in _COLUMNS:
             columns.insert(0, _COLUMNS[self._name][0].expression)
         if after is not None:
-            statement = statement.where(self._beyond(columns, self._values(after)))
+            values = self._values(after)
+            statement = statement.where(self._beyond(columns, values))
+            if len(columns) == 1 and row_id is not File.__table__.c.id:
+                # PostgreSQL carries an equality over a join, but no inequality: where it merges the two
+                # indexes, it would read that of the files from its very end.
+                statement = statement.where(self._beyond([File.__table__.c.id], values))
         return statement.order_by(*(c.desc() if self._is_descending else c for c in columns)).limit(limit)
 
     @property
