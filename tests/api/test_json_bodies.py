@@ -4,17 +4,18 @@ import json
 
 import pytest
 
-from media_service.models import new_id
 from tests.support.api_server import ApiServer
 from tests.support.backends import ADMIN
 from tests.support.raw_http import RawConnection
 
 TOO_MUCH = 2 * 1024 * 1024
 
+FILE_ID = "01a21402-54ae-763a-bcc5-3e47a79be43e"
+"""Of no file."""
 OPERATIONS = [
-    ("PATCH", f"/v1/files/{new_id()}"),
-    ("PUT", f"/v1/files/{new_id()}"),
-    ("POST", f"/v1/files/{new_id()}/process"),
+    ("PATCH", f"/v1/files/{FILE_ID}"),
+    ("PUT", f"/v1/files/{FILE_ID}"),
+    ("POST", f"/v1/files/{FILE_ID}/process"),
     ("POST", "/v1/urls"),
 ]
 
