@@ -10,7 +10,7 @@ from media_service.tables import Base
 FOREIGN_KEYS = [
     pytest.param(table, constraint, id=f"{table.name}.{constraint.column_keys[0]}")
     for table in Base.metadata.sorted_tables
-    for constraint in sorted(table.foreign_key_constraints, key=lambda known: known.column_keys)
+    for constraint in sorted(table.foreign_key_constraints, key=lambda known: list(known.column_keys))
 ]
 
 
