@@ -3,7 +3,9 @@
 import base64
 import binascii
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 from uuid import UUID
 
 from media_service.exceptions import ErrorKind, MediaServiceError
@@ -14,6 +16,8 @@ MAX_CURSOR_CHARACTERS = 2100
 """A name of 255 characters in JSON, six bytes for each, in base64."""
 
 _ID_BYTES = 16
+Row = TypeVar("Row")
+
 _MAX_INTEGER = 2**63 - 1
 """What a database can compare with."""
 
@@ -41,6 +45,18 @@ def decode_cursor(cursor: str | None) -> Cursor | None:
         return Cursor(UUID(bytes=data[:_ID_BYTES]), _decode_value(data[_ID_BYTES:]))
     except (ValueError, binascii.Error, RecursionError) as error:
         raise bad_cursor("The cursor is not one that this service gave.") from error
+
+
+def cut_page(
+    rows: list[Row], limit: int, cursor_after: Callable[[Row], Cursor]
+) -> tuple[list[Row], str | None]:
+    """The rows of a page, and where the next one begins; of `limit + 1` that were asked for.
+
+    One row more than a page holds tells whether another page follows.
+    """
+    if len(rows) <= limit:
+        return rows, None
+    return rows[:limit], encode_cursor(cursor_after(rows[limit - 1]))
 
 
 def bad_cursor(detail: str) -> MediaServiceError:

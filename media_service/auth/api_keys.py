@@ -16,7 +16,7 @@ from media_service.auth.scopes import Caller, Scope, missing_scope
 from media_service.database import Database
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.models import utc_now
-from media_service.pagination import Cursor, decode_cursor, encode_cursor
+from media_service.pagination import Cursor, cut_page, decode_cursor
 
 log = structlog.get_logger(__name__)
 
@@ -74,9 +74,7 @@ class ApiKeys:
         )
         async with self._database.read() as session:
             keys = list(await session.scalars(statement))
-        if len(keys) <= limit:
-            return KeyPage(keys, None)
-        return KeyPage(keys[:limit], encode_cursor(Cursor(keys[limit - 1].id)))
+        return KeyPage(*cut_page(keys, limit, lambda key: Cursor(key.id)))
 
     async def revoke(self, key_id: UUID, caller: Caller) -> None:
         """End a key at once; an admin may end anybody's.

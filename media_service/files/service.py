@@ -25,7 +25,7 @@ from media_service.jobs.creation import lane_of, new_job
 from media_service.jobs.doorbell import Bell
 from media_service.jobs.models import Job, JobKind
 from media_service.models import utc_now
-from media_service.pagination import decode_cursor, encode_cursor
+from media_service.pagination import cut_page, decode_cursor
 from media_service.quotas.queries import charge, touch
 from media_service.transforms.spec import Preset
 
@@ -56,13 +56,10 @@ class FileService:
         after = decode_cursor(cursor)
         if not caller.is_admin:
             wanted = replace(wanted, owner_id=caller.owner_id)
-        # One row more than asked for tells whether another page follows.
         statement = queries.list_files(wanted, order=order, after=after, limit=limit + 1)
         async with self._database.read() as session:
             files = list(await session.scalars(statement))
-        if len(files) <= limit:
-            return Page(files, None)
-        return Page(files[:limit], encode_cursor(order.cursor_after(files[limit - 1])))
+        return Page(*cut_page(files, limit, order.cursor_after))
 
     async def get(self, file_id: UUID, caller: Caller) -> File:
         """A file with its renditions. Raises MediaServiceError (not found)."""

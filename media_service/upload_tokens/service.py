@@ -15,7 +15,7 @@ from media_service.database import Database
 from media_service.exceptions import ErrorKind, MediaServiceError
 from media_service.files.lifecycle import Visibility
 from media_service.models import new_id, utc_now
-from media_service.pagination import Cursor, decode_cursor, encode_cursor
+from media_service.pagination import Cursor, cut_page, decode_cursor
 from media_service.upload_tokens import queries
 from media_service.uploads.grants import common_types
 from media_service.uploads.policy import UploadPolicy
@@ -83,9 +83,7 @@ class UploadTokens:
         )
         async with self._database.read() as session:
             tokens = list(await session.scalars(statement))
-        if len(tokens) <= limit:
-            return TokenPage(tokens, None)
-        return TokenPage(tokens[:limit], encode_cursor(Cursor(tokens[limit - 1].id)))
+        return TokenPage(*cut_page(tokens, limit, lambda token: Cursor(token.id)))
 
     async def revoke(self, token_id: UUID, caller: Caller) -> None:
         """End a token at once, uploads that are on their way included; an admin may end anybody's.

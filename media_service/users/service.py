@@ -11,7 +11,7 @@ from media_service.auth.models import Role, User
 from media_service.auth.passwords import Passwords
 from media_service.database import Database
 from media_service.models import new_id, utc_now
-from media_service.pagination import Cursor, decode_cursor, encode_cursor
+from media_service.pagination import Cursor, cut_page, decode_cursor
 from media_service.users.governance import check_not_last_admin, email_taken, found_user, user_under_lock
 
 log = structlog.get_logger(__name__)
@@ -36,9 +36,7 @@ class Users:
         statement = queries.list_users(after=after.last_id if after is not None else None, limit=limit + 1)
         async with self._database.read() as session:
             users = list(await session.scalars(statement))
-        if len(users) <= limit:
-            return UserPage(users, None)
-        return UserPage(users[:limit], encode_cursor(Cursor(users[limit - 1].id)))
+        return UserPage(*cut_page(users, limit, lambda user: Cursor(user.id)))
 
     async def get(self, user_id: UUID) -> User:
         """Raises MediaServiceError (not found)."""
